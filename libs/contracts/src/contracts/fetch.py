@@ -1,0 +1,168 @@
+"""Fetching serves slices, not searches: claims, pages, ends, and the bells of the ledger."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.base import Message, Value
+from contracts.places import UF
+from contracts.values import BidId, Licitacao, Modalidade, Priority, SearchId, Source
+from contracts.when import UtcDatetime
+
+
+class SliceStatus(StrEnum):
+    """What the ledger knows of a slice."""
+
+    NEVER = "never"
+    PARTIAL = "partial"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    """Asked, and not one page came."""
+
+
+class FetchRange(Value):
+    """Consecutive publication days of one modalidade; modalidade None is every one (a national listing)."""
+
+    modalidade: Modalidade | None
+    day_from: date
+    day_to: date
+
+
+class FetchClaim(Message):
+    """Command and claim in one: fetch these ranges of one source and UF. While it lies in FETCH nobody else may.
+
+    Its sequence in FETCH is the fetch id. A claim names one search for fairness only.
+    """
+
+    source: Source
+    uf: UF | None
+    """None: the national listing (`fetch.v1.<source>.BR`)."""
+    ranges: tuple[FetchRange, ...] = Field(min_length=1)
+    priority: Priority = Priority.USER
+    tenant: str = "local"
+    search_id: SearchId | None = None
+    not_after: UtcDatetime
+    """No request is begun and no page is waited for after this."""
+    claimed_at: UtcDatetime
+
+
+class PageFetched(Message):
+    """Fact on PAGES: one page as it came, normalised. A page too large for one message comes as several parts."""
+
+    kind: Literal["page"] = "page"
+    fetch_id: int
+    source: Source
+    uf: UF | None
+    range: FetchRange
+    page: int = Field(ge=1)
+    part: int = Field(default=1, ge=1)
+    parts: int = Field(default=1, ge=1)
+    bids: tuple[Licitacao, ...]
+    fetched_at: UtcDatetime
+
+    @property
+    def key(self) -> str:
+        """How its range's end names it."""
+        return f"{self.page}.{self.part}"
+
+
+class RangeEnded(Message):
+    """Fact on PAGES: a range is over. It is complete once every page that it names is stored."""
+
+    kind: Literal["end"] = "end"
+    fetch_id: int
+    source: Source
+    uf: UF | None
+    range: FetchRange
+    status: SliceStatus
+    """COMPLETE, PARTIAL (cut, with its pages kept) or FAILED (not one page)."""
+    why: str | None = None
+    """A stable code such as `timeout.modalidade`, `http.503`, `cancelled`; None when complete."""
+    page_keys: tuple[str, ...] = ()
+    pages_total: int = 0
+    """As the source's own envelope said last."""
+    records: int = 0
+    skipped: int = 0
+    """Records that could not be read, counted and left out."""
+    started_at: UtcDatetime
+    ended_at: UtcDatetime
+    inner_from: date | None = None
+    """The days that an end makes complete, where the range had to ask a margin (PCP's UTC days); None: all of them."""
+    inner_to: date | None = None
+
+
+PagesMessage = Annotated[PageFetched | RangeEnded, Field(discriminator="kind")]
+"""What travels on `pages.v1.<source>`."""
+
+
+class BellKind(StrEnum):
+    """What has just happened to a source x UF."""
+
+    STARTED = "started"
+    STORED = "stored"
+    ENDED = "ended"
+    WANTED = "wanted"
+
+
+class Bell(Message):
+    """A ring on core NATS that something changed. Lossy: whoever waits also looks every 2 s."""
+
+    kind: BellKind
+    source: Source
+    uf: UF | None
+    fetch_id: int | None = None
+    priority: Priority | None = None
+    """With `wanted`: the class that the running claim is raised to."""
+    not_after: UtcDatetime | None = None
+    """With `wanted`: the running claim's new end, if later."""
+    claim_done: bool = False
+    """With `ended`: the last range of its claim is now in the ledger."""
+    page: PageFetched | None = None
+    """With SQL away the bell carries the page itself."""
+    end: RangeEnded | None = None
+    """With SQL away the bell carries the end itself."""
+
+
+class NeededQuery(Message):
+    """Request to the memory: which of these ranges still have to be fetched?"""
+
+    source: Source
+    uf: UF | None
+    ranges: tuple[FetchRange, ...]
+
+
+class NeededReply(Message):
+    """Reply: what is left of the ranges once fresh, complete slices are taken out."""
+
+    ranges: tuple[FetchRange, ...]
+
+
+class Item(Value):
+    """One item of a licitação."""
+
+    numero: int
+    descricao: str
+    quantidade: float | None = None
+    unidade: str | None = None
+    valor_unitario: float | None = None
+    ncm: str | None = None
+
+
+class FetchItems(Message):
+    """Command: fetch the items of these uncertain bids, within the search's item budget (D01)."""
+
+    search_id: SearchId
+    source: Source
+    bid_ids: tuple[BidId, ...]
+    deadline: UtcDatetime
+
+
+class ItemsFetched(Message):
+    """Fact: the items of one bid, or that they did not come (None)."""
+
+    search_id: SearchId
+    bid_id: BidId
+    items: tuple[Item, ...] | None
+    why: str | None = None

@@ -1,0 +1,1 @@
+"""Farol's command line and one-machine supervisor."""

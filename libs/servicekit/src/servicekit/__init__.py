@@ -1,0 +1,1 @@
+"""What every Farol service stands on: bus, deadlines, settings, logs, health, test fixtures."""

@@ -1,0 +1,1 @@
+"""PNCP and PCP as they behave, on loopback, from recorded real records, with every fault seen."""

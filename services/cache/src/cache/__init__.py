@@ -1,0 +1,1 @@
+"""The memory: bids and their history, the ledger, single flight, answers."""

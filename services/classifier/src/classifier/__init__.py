@@ -1,0 +1,1 @@
+"""Judges relevance and viability: rules first, evidence always."""

@@ -1,0 +1,1 @@
+"""Pulls slices from the two sources under the timeout chain."""

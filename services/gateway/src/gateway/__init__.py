@@ -1,0 +1,1 @@
+"""HTTP API, SSE, page, downloads."""

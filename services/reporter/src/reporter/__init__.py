@@ -1,0 +1,1 @@
+"""Summary and spreadsheet as background jobs."""
