@@ -91,6 +91,8 @@ class RangeEnded(Message):
     inner_from: date | None = None
     """The days that an end makes complete, where the range had to ask a margin (PCP's UTC days); None: all of them."""
     inner_to: date | None = None
+    claim_ranges: int = Field(default=1, ge=1)
+    """How many ranges its claim ends in all: the claim is done once so many ends of this fetch id are in the ledger."""
 
 
 PagesMessage = Annotated[PageFetched | RangeEnded, Field(discriminator="kind")]
@@ -126,7 +128,7 @@ class Bell(Message):
 
 
 class NeededQuery(Message):
-    """Request to the memory: which of these ranges still have to be fetched?"""
+    """Request to the memory: which of these ranges still have to be fetched."""
 
     source: Source
     uf: UF | None

@@ -16,7 +16,7 @@ from contracts.when import UtcDatetime
 
 
 class Gather(Message):
-    """Command: bring one search every bid of these slices of one source, stored or fetched, and say what was looked at."""
+    """Command: bring one search every bid of these slices of one source, and say what was looked at."""
 
     search_id: SearchId
     source: Source
@@ -93,7 +93,7 @@ class Archive(Message):
 
 
 class AnswerQuery(Message):
-    """Request: is there a stored answer for this key?"""
+    """Request: the stored answer for this key, if there is one."""
 
     key: str
     force_refresh: bool = False

@@ -88,7 +88,7 @@ class SearchQuery(Value):
 
 
 class SearchRequest(BaseModel):
-    """The body of `POST /v1/searches`. Unknown fields, empty UFs, reversed or longer than 365-day windows are refused."""
+    """The body of `POST /v1/searches`. Unknown fields, empty UFs, reversed or too long windows are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

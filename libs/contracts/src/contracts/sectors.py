@@ -1,4 +1,4 @@
-"""The sectors that a search can name. What a sector takes in is the classifier's catalogue; the names are everybody's."""
+"""The sectors that a search can name; what each takes in is the classifier's catalogue, the names are everybody's."""
 
 from typing import Annotated
 

@@ -52,7 +52,7 @@ SEARCH = Stream(
 )
 WORK = Stream("WORK", ("work.>",), Retention.WORKQUEUE, 512 * MB, "commands", discard_new=True)
 FETCH = Stream(
-    "FETCH", ("fetch.v1.>",), Retention.WORKQUEUE, 64 * MB, "the claim is the task: one fetch of a source x UF at a time",
+    "FETCH", ("fetch.v1.>",), Retention.WORKQUEUE, 64 * MB, "the claim is the task: one fetch of a place at a time",
     discard_new=True, one_per_subject=True,
 )  # fmt: skip
 PAGES = Stream(

@@ -27,7 +27,7 @@ class Source(StrEnum):
 
 
 class Modalidade(IntEnum):
-    """The modalidades of PNCP's domain table. `OUTRA` is a PCP modality that maps to none: it is always asked with it."""
+    """The modalidades of PNCP's domain table; `OUTRA` is a PCP modality that maps to none, always asked with it."""
 
     OUTRA = 0
     LEILAO_ELETRONICO = 1

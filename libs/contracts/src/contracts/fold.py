@@ -1,0 +1,359 @@
+"""The state of a search is a pure fold over its log: same facts, same state, whoever folds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from contracts.answer import Result
+from contracts.classification import AcceptedBid, Arbitrated, Judged, RejectedBid, RejectReason, UncertainBid
+from contracts.coverage import coverage_of, operational_state, reliability
+from contracts.memory import Gathered
+from contracts.places import UF
+from contracts.report import SpreadsheetFailed, SpreadsheetReady, SummaryReady
+from contracts.search import Cancelled, Closed, Completed, Lease, Planned, ProgressState, Requested
+from contracts.state import (
+    Counts,
+    Coverage,
+    Degradation,
+    JobStatus,
+    ResponseState,
+    SearchView,
+    Status,
+)
+from contracts.values import BidId, Source
+
+ABANDONED_AFTER = timedelta(seconds=480)
+"""The chain's outermost level: a search that nobody closed counts as ended this long after it was asked."""
+
+Standing = AcceptedBid | RejectedBid | UncertainBid
+"""How one bid stands in one search."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """One verdict on one bid, with what decides which of two verdicts holds."""
+
+    sequence: int
+    standing: Standing
+
+    @property
+    def seen_at(self) -> datetime:
+        return self.standing.seen_at if isinstance(self.standing, RejectedBid) else self.standing.sighted.seen_at
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        return (self.seen_at, -self.sequence)
+
+
+@dataclass
+class SearchState:
+    """What a log says so far.
+
+    `apply` takes facts in any order that keeps each fact's own sequence, and as often as they come: it ignores what it
+    has seen and what it does not know. After `completed` nothing that is found counts; after `closed` nothing does.
+    """
+
+    search_id: str
+    last_sequence: int = 0
+    requested: Requested | None = None
+    requested_sequence: int = 0
+    cancelled: Cancelled | None = None
+    lease: Lease | None = None
+    lease_sequence: int = 0
+    planned: Planned | None = None
+    gathered: dict[tuple[Source, UF], Gathered] = field(default_factory=dict)
+    completed: Completed | None = None
+    summary: SummaryReady | None = None
+    spreadsheet: SpreadsheetReady | None = None
+    spreadsheet_failed: SpreadsheetFailed | None = None
+    progress: ProgressState | None = None
+    closed: Closed | None = None
+    catalogue_version: str | None = None
+    last_judged_at_sequence: int = 0
+    _parts: dict[str, tuple[int, set[int]]] = field(default_factory=dict)
+    _sightings: dict[BidId, _Sighting] = field(default_factory=dict)
+    _arbitrated: dict[BidId, AcceptedBid | RejectedBid] = field(default_factory=dict)
+
+    def apply(self, sequence: int, fact: Any) -> None:
+        """Take one fact in. `sequence` is its place in SEARCH."""
+        self.last_sequence = max(self.last_sequence, sequence)
+        if self.closed is not None:
+            return
+        take = self._take.get(type(fact))
+        if take is not None and (self.completed is None or type(fact) in _AFTER_COMPLETED):
+            take(self, sequence, fact)
+
+    def after(self, sequence: int, fact: Any) -> "SearchState":
+        """The state that this fact would lead to; this one stays as it is."""
+        copy = replace(
+            self,
+            gathered=dict(self.gathered),
+            _parts={batch: (total, set(seen)) for batch, (total, seen) in self._parts.items()},
+            _sightings=dict(self._sightings),
+            _arbitrated=dict(self._arbitrated),
+        )
+        copy.apply(sequence, fact)
+        return copy
+
+    @property
+    def asked_places(self) -> frozenset[tuple[Source, UF]]:
+        """Every source x UF that the plan asks for; empty before `planned`."""
+        if self.planned is None:
+            return frozenset()
+        return frozenset((each.source, uf) for each in self.planned.asked for uf in each.ufs)
+
+    @property
+    def everything_gathered(self) -> bool:
+        """Whether every asked place has reported."""
+        return bool(self.asked_places) and self.asked_places <= self.gathered.keys()
+
+    @property
+    def open_batches(self) -> frozenset[str]:
+        """Batches that a `gathered` fact names and that are not judged yet."""
+        return frozenset(b for fact in self.gathered.values() for b in fact.batches if not self.judged(b))
+
+    @property
+    def everything_judged(self) -> bool:
+        """Whether every asked place has reported and every batch that it emitted is judged."""
+        return self.everything_gathered and not self.open_batches
+
+    def judged(self, batch: str) -> bool:
+        """Whether every part of a batch's verdicts is here."""
+        total, seen = self._parts.get(batch, (1, set()))
+        return len(seen) == total
+
+    def uf_done(self, uf: UF) -> bool:
+        """Whether every asked source has reported this UF and those batches are judged."""
+        places = [place for place in self.asked_places if place[1] is uf]
+        return bool(places) and all(
+            place in self.gathered and all(self.judged(batch) for batch in self.gathered[place].batches)
+            for place in places
+        )
+
+    def standings(self) -> Mapping[BidId, Standing]:
+        """How each distinct bid stands: of two verdicts the newer content wins, then the lower sequence."""
+        return {
+            bid_id: self._arbitrated.get(bid_id, sighting.standing)
+            if isinstance(sighting.standing, UncertainBid)
+            else sighting.standing
+            for bid_id, sighting in self._sightings.items()
+        }
+
+    def accepted(self) -> tuple[AcceptedBid, ...]:
+        """The bids accepted so far, by id."""
+        standings = self.standings()
+        return tuple(s for _, s in sorted(standings.items()) if isinstance(s, AcceptedBid))
+
+    def uncertain(self) -> tuple[UncertainBid, ...]:
+        """The bids that rules cannot decide and nothing else has, by id."""
+        standings = self.standings()
+        return tuple(s for _, s in sorted(standings.items()) if isinstance(s, UncertainBid))
+
+    def rejections(self) -> Mapping[RejectReason, int]:
+        """How many bids were left out for which reason (E01's breakdown)."""
+        breakdown: dict[RejectReason, int] = {}
+        for standing in self.standings().values():
+            if isinstance(standing, RejectedBid):
+                breakdown[standing.reason] = breakdown.get(standing.reason, 0) + 1
+        return breakdown
+
+    def results(self) -> tuple[Result, ...]:
+        """The accepted bids as rows, best first; merged and settled only once the search is completed."""
+        rows = [Result.of(bid) for bid in self.accepted()]
+        return tuple(sorted(rows, key=lambda row: (-row.confidence_score, -row.density, row.id)))
+
+    def counts(self) -> Counts:
+        """Over distinct bid ids; fetched = accepted + rejected + uncertain."""
+        if self.completed is not None:
+            return self.completed.counts
+        standings = self.standings().values()
+        accepted = sum(isinstance(s, AcceptedBid) for s in standings)
+        rejected = sum(isinstance(s, RejectedBid) for s in standings)
+        return Counts(
+            fetched=len(standings), accepted=accepted, rejected=rejected, uncertain=len(standings) - accepted - rejected
+        )
+
+    def coverage(self, *, over: bool = False) -> Coverage:
+        """What was looked at so far; with `over`, what was not reported counts as failed."""
+        if self.completed is not None:
+            return self.completed.coverage
+        if self.requested is None or self.planned is None:
+            return _nothing_yet(self.requested)
+        return coverage_of(
+            self.planned.asked,
+            days=len(self.requested.query.days),
+            gathered=self.gathered,
+            asked_at=self.requested.created_at,
+            over=over,
+        )
+
+    def progress_pct(self) -> int:
+        """0-100 for people: 5 once planned, 80 once everything is judged, then the jobs (F01), 100 closed."""
+        if self.closed is not None:
+            return 100
+        if self.completed is not None:
+            return 98 if self.spreadsheet else 85 if self.summary else 80
+        if self.planned is None:
+            return 1
+        places = self.asked_places
+        done = sum(
+            1 if all(self.judged(b) for b in self.gathered[place].batches) else 0.5
+            for place in places
+            if place in self.gathered
+        )
+        return 5 + int(74 * done / len(places))
+
+    def view(self, now: datetime) -> SearchView:
+        """The HTTP state. `now` only matters for a search that nobody closed: it then counts as ended.
+
+        Raises ValueError before `requested` is known.
+        """
+        if self.requested is None:
+            raise ValueError("a search without its request has no state")
+        completed = self.completed
+        abandoned = completed is None and now - self.requested.created_at >= ABANDONED_AFTER
+        coverage = self.coverage(over=abandoned)
+        counts = self.counts()
+        looked = completed is not None or bool(self.gathered) or abandoned
+        return SearchView(
+            search_id=self.search_id,
+            status=self._status(abandoned=abandoned),
+            response_state=completed.response_state
+            if completed
+            else (ResponseState.EMPTY_FAILURE if counts.fetched == 0 else ResponseState.DEGRADED)
+            if abandoned
+            else None,
+            live_fetch_in_progress=completed is None and not abandoned,
+            degraded=completed.degraded
+            if completed
+            else Degradation(reason="A busca foi interrompida antes do fim.")
+            if abandoned
+            else None,
+            message=completed.message if completed else None,
+            coverage=coverage,
+            operational_state=(
+                completed.operational_state
+                if completed
+                else operational_state(coverage, anything_shown=counts.fetched > 0)
+                if looked
+                else None
+            ),
+            reliability=completed.reliability if completed else reliability(coverage),
+            counts=counts,
+            llm_status=self._job(done=self.summary is not None, failed=False, over=abandoned),
+            excel_status=self._job(
+                done=self.spreadsheet is not None, failed=self.spreadsheet_failed is not None, over=abandoned
+            ),
+            llm_pending=completed.llm_pending if completed else 0,
+            revision=completed.revision if completed else 0,
+            progress=100 if abandoned else self.progress_pct(),
+            created_at=self.requested.created_at,
+            deadline=self.requested.deadline,
+            finished_at=completed.at if completed else None,
+        )
+
+    def _status(self, *, abandoned: bool) -> Status:
+        if self.completed is not None:
+            return self.completed.status
+        if abandoned:
+            return Status.DEGRADED if self._sightings else Status.EMPTY_FAILURE
+        return Status.ACCEPTED if self.lease is None and self.planned is None else Status.RUNNING
+
+    def _job(self, *, done: bool, failed: bool, over: bool) -> JobStatus:
+        if done:
+            return JobStatus.READY
+        if failed or (self.closed is not None and self.completed is not None and self.completed.answer_ref):
+            return JobStatus.FAILED
+        if over or self.completed is None or self.completed.answer_ref is None:
+            return JobStatus.NONE
+        return JobStatus.PROCESSING
+
+    def _take_requested(self, sequence: int, fact: Requested) -> None:
+        if self.requested is None or sequence < self.requested_sequence:
+            self.requested, self.requested_sequence = fact, sequence
+
+    def _take_cancelled(self, _: int, fact: Cancelled) -> None:
+        self.cancelled = self.cancelled or fact
+
+    def _take_lease(self, sequence: int, fact: Lease) -> None:
+        if sequence > self.lease_sequence:
+            self.lease, self.lease_sequence = fact, sequence
+
+    def _take_planned(self, _: int, fact: Planned) -> None:
+        self.planned = self.planned or fact
+
+    def _take_gathered(self, _: int, fact: Gathered) -> None:
+        self.gathered.setdefault((fact.source, fact.uf), fact)
+
+    def _take_judged(self, sequence: int, fact: Judged) -> None:
+        _, seen = self._parts.setdefault(fact.batch, (fact.parts, set()))
+        if fact.part in seen:
+            return
+        seen.add(fact.part)
+        self.last_judged_at_sequence = max(self.last_judged_at_sequence, sequence)
+        self.catalogue_version = max(self.catalogue_version or "", fact.catalogue_version)
+        for accepted in fact.accepted:
+            self._sight(accepted.sighted.bid.id, _Sighting(sequence, accepted))
+        for uncertain in fact.uncertain:
+            self._sight(uncertain.sighted.bid.id, _Sighting(sequence, uncertain))
+        for rejected in fact.rejected:
+            self._sight(rejected.id, _Sighting(sequence, rejected))
+
+    def _sight(self, bid_id: BidId, sighting: _Sighting) -> None:
+        standing = self._sightings.get(bid_id)
+        if standing is None or sighting.order > standing.order:
+            self._sightings[bid_id] = sighting
+
+    def _take_arbitrated(self, _: int, fact: Arbitrated) -> None:
+        for accepted in fact.accepted:
+            self._arbitrated.setdefault(accepted.sighted.bid.id, accepted)
+        for rejected in fact.rejected:
+            self._arbitrated.setdefault(rejected.id, rejected)
+
+    def _take_completed(self, _: int, fact: Completed) -> None:
+        self.completed = fact
+
+    def _take_summary(self, _: int, fact: SummaryReady) -> None:
+        if self.summary is None or fact.revision >= self.summary.revision:
+            self.summary = fact
+
+    def _take_spreadsheet(self, _: int, fact: SpreadsheetReady) -> None:
+        if self.spreadsheet is None or fact.revision >= self.spreadsheet.revision:
+            self.spreadsheet = fact
+
+    def _take_spreadsheet_failed(self, _: int, fact: SpreadsheetFailed) -> None:
+        self.spreadsheet_failed = fact
+
+    def _take_progress(self, _: int, fact: ProgressState) -> None:
+        if self.progress is None or fact.folded_to >= self.progress.folded_to:
+            self.progress = fact
+
+    def _take_closed(self, _: int, fact: Closed) -> None:
+        self.closed = fact
+
+    _take: ClassVar[Mapping[type, Any]] = {
+        Requested: _take_requested,
+        Cancelled: _take_cancelled,
+        Lease: _take_lease,
+        Planned: _take_planned,
+        Gathered: _take_gathered,
+        Judged: _take_judged,
+        Arbitrated: _take_arbitrated,
+        Completed: _take_completed,
+        SummaryReady: _take_summary,
+        SpreadsheetReady: _take_spreadsheet,
+        SpreadsheetFailed: _take_spreadsheet_failed,
+        ProgressState: _take_progress,
+        Closed: _take_closed,
+    }
+
+
+def _nothing_yet(requested: Requested | None) -> Coverage:
+    ufs = requested.query.ufs if requested else ()
+    return Coverage(
+        coverage_pct=0, ufs_requested=len(ufs), ufs_processed=0, ufs_failed=0, freshness=None, ufs_status_detail=()
+    )
+
+
+_AFTER_COMPLETED = frozenset({SummaryReady, SpreadsheetReady, SpreadsheetFailed, ProgressState, Closed, Lease})
