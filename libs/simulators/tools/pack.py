@@ -106,7 +106,11 @@ def main(recordings: Path, municipios: Path, target: Path) -> None:
     write(
         target / "municipios.jsonl.gz",
         [
-            {"uf": uf, "nome": states[uf]["name"], "municipios": {city["name"]: city["code"] for city in states[uf]["cities"]}}
+            {
+                "uf": uf,
+                "nome": states[uf]["name"],
+                "municipios": {city["name"]: city["code"] for city in states[uf]["cities"]},
+            }
             for uf in sorted(states)
         ],
     )

@@ -12,7 +12,9 @@ from simulators.recordings import Record, draw, pick
 UTC_AHEAD: Final = timedelta(hours=3)
 RESUMO_LIMIT: Final = 250
 PREFIX: Final = re.compile(r"^\[[^\]]+\]\s*-\s*")
-REFERENCE: Final = re.compile(r"^/(?P<uf>[a-z]{2})/.*?-(?P<comprador>\d+)/(?P<sigla>[a-z]+)-(?P<rest>.*)-(?P<codigo>\d+)$")
+REFERENCE: Final = re.compile(
+    r"^/(?P<uf>[a-z]{2})/.*?-(?P<comprador>\d+)/(?P<sigla>[a-z]+)-(?P<rest>.*)-(?P<codigo>\d+)$"
+)
 TIPOS: Final[dict[str, tuple[str, str]]] = {
     "PE": ("Pregão", "Pregão Eletrônico"),
     "PEP": ("Pregão", "Pregão Eletrônico"),

@@ -82,8 +82,17 @@ MODO_WEIGHTS: Final[dict[int, dict[int, float]]] = {
     8: {4: 3, 5: 1},
     13: {1: 1},
 }
-OPEN_DAYS: Final[dict[int, tuple[int, int]]] = {4: (12, 40), 5: (12, 40), 6: (9, 21), 7: (9, 21), 8: (3, 7), 12: (90, 360)}
+OPEN_DAYS: Final[dict[int, tuple[int, int]]] = {
+    4: (12, 40),
+    5: (12, 40),
+    6: (9, 21),
+    7: (9, 21),
+    8: (3, 7),
+    12: (90, 360),
+}
 UNKNOWN_MODALIDADE: Final[dict[int, float]] = {6: 62, 8: 26, 4: 5, 9: 4, 12: 2, 7: 1}
+REGISTRO_DE_PRECOS: Final = re.compile(r"registro\s+de\s+pre[çc]", re.IGNORECASE)
+DISPENSA_LIMIT: Final = 125_000.0  # about the legal ceiling of a dispensa por valor
 MODALIDADE_WORDS: Final = (
     (re.compile(r"\bdispensa\b", re.IGNORECASE), 8),
     (re.compile(r"\binexigibilidade\b", re.IGNORECASE), 9),
@@ -94,7 +103,9 @@ MODALIDADE_WORDS: Final = (
     (re.compile(r"\bleil[ãa]o\b", re.IGNORECASE), 1),
 )
 SIGLA_MODALIDADE: Final = {"RPE": 6, "PE": 6, "CPMP": 4, "CPTP": 4, "CPMD": 4, "CRED": 12, "DE": 8, "LE": 1}
-PCP_LINK: Final = re.compile(r"portaldecompraspublicas\.com\.br/processos(/.*/([A-Za-z]+)-[^/]*-(\d+))/?$", re.IGNORECASE)
+PCP_LINK: Final = re.compile(
+    r"portaldecompraspublicas\.com\.br/processos(/.*/([A-Za-z]+)-[^/]*-(\d+))/?$", re.IGNORECASE
+)
 PLATFORMS: Final = {
     "serpro.gov.br": "Compras.gov.br",
     "portaldecompraspublicas": "Portal de Compras Públicas",
@@ -151,6 +162,8 @@ def modalidade_of(record: Record, seed: int) -> int:
     for word, code in MODALIDADE_WORDS:
         if word.search(record["objetoCompra"]):
             return code
+    if REGISTRO_DE_PRECOS.search(record["objetoCompra"]) or record.get("valorTotalEstimado", 0.0) > DISPENSA_LIMIT:
+        return 6
     return pick(UNKNOWN_MODALIDADE, seed, record["numeroControlePNCP"], "modalidade")
 
 
@@ -176,7 +189,7 @@ def completed(record: Record, seed: int) -> Record:
         "tipoInstrumentoConvocatorioCodigo": instrumento_id,
         "tipoInstrumentoConvocatorioNome": instrumento_nome,
         "amparoLegal": AMPAROS[AMPARO_OF.get(modalidade, 140)],
-        "srp": bool(re.search(r"registro\s+de\s+pre", record["objetoCompra"], re.IGNORECASE)),
+        "srp": bool(REGISTRO_DE_PRECOS.search(record["objetoCompra"])),
         "situacaoCompraId": next(code for code, name in SITUACOES.items() if name == situacao),
         "linkSistemaOrigem": None,
         "linkProcessoEletronico": None,
@@ -200,7 +213,14 @@ def completed(record: Record, seed: int) -> Record:
 
 def orgao_fill(key: str, seed: int) -> Record:
     """Poder and esfera in the shares measured on the raw records."""
-    shares = {("N", "M"): 992.0, ("E", "E"): 158.0, ("E", "M"): 144.0, ("E", "F"): 26.0, ("J", "F"): 7.0, ("N", "N"): 10.0}
+    shares = {
+        ("N", "M"): 992.0,
+        ("E", "E"): 158.0,
+        ("E", "M"): 144.0,
+        ("E", "F"): 26.0,
+        ("J", "F"): 7.0,
+        ("N", "N"): 10.0,
+    }
     poder, esfera = pick(shares, seed, key[:14], "esfera")
     return {"poderId": poder, "esferaId": esfera}
 
@@ -246,7 +266,9 @@ def dates(record: Record, modalidade: int, seed: int) -> Record:
         published = f"{record['anoCompra']}-06-15T{7 + minute // 60:02}:{minute % 60:02}:{int(draw(*key, 's') * 60):02}"
     if modalidade not in {9, 14}:
         abertura = abertura or f"{published[:10]}T08:00:00"
-        encerramento = encerramento or f"{(datetime.fromisoformat(max(published, abertura)) + open_for).date()}T09:00:00"
+        encerramento = (
+            encerramento or f"{(datetime.fromisoformat(max(published, abertura)) + open_for).date()}T09:00:00"
+        )
     updated = local_time(record.get("dataAtualizacao")) or published
     return {
         "dataAberturaProposta": abertura,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -158,6 +158,11 @@ class World:
             record["urlReferencia"] = re.sub(r"\d+$", str(processo.codigo), record["urlReferencia"])
         return record
 
+    def warm(self) -> None:
+        """Build every index now, so that no request waits for one."""
+        _ = self.by_key, self.by_codigo, self._processo_days
+        _ = self._by_publication, self._by_update, self._by_closing
+
     @cached_property
     def by_key(self) -> dict[tuple[str, int, int], Compra]:
         """Each compra by its identity: CNPJ, year and sequence."""
@@ -187,17 +192,17 @@ class World:
     def published_between(self, first: date, last: date, *, uf: str | None, modalidade: int | None) -> Sequence[Compra]:
         """The compras published on these days, oldest first."""
         rows = self._by_publication.get((uf, modalidade), ())
-        return _between(rows, [row.published for row in rows], first, last)
+        return _between(rows, lambda compra: compra.published, first, last)
 
     def updated_between(self, first: date, last: date, *, uf: str | None, modalidade: int | None) -> Sequence[Compra]:
         """The compras last changed on these days, the earliest change first."""
         rows = self._by_update.get((uf, modalidade), ())
-        return _between(rows, [row.updated for row in rows], first, last)
+        return _between(rows, lambda compra: compra.updated, first, last)
 
     def open_until(self, last: date, *, uf: str | None, modalidade: int | None) -> Sequence[Compra]:
         """The compras that take proposals today and stop at the latest on `last`."""
         rows = self._by_closing.get((uf, modalidade), ())
-        return _between(rows, [row.closes or "" for row in rows], self.today, last)
+        return _between(rows, lambda compra: compra.closes or "", self.today, last)
 
     def processos_between(self, first: date | None, last: date | None) -> Sequence[Processo]:
         """The processos published on these days, days being UTC; None leaves that side open."""
@@ -264,8 +269,8 @@ def _copied(record: Record, copy: int) -> Record:
     return record
 
 
-def _between(rows: Sequence[Compra], times: list[str], first: date, last: date) -> Sequence[Compra]:
-    return rows[bisect_left(times, first.isoformat()) : bisect_right(times, f"{last.isoformat()}T99")]
+def _between(rows: Sequence[Compra], time: Callable[[Compra], str], first: date, last: date) -> Sequence[Compra]:
+    return rows[bisect_left(rows, first.isoformat(), key=time) : bisect_right(rows, f"{last.isoformat()}T99", key=time)]
 
 
 def _indexed(compras: Iterable[Compra]) -> dict[tuple[str | None, int | None], list[Compra]]:
@@ -278,7 +283,9 @@ def _indexed(compras: Iterable[Compra]) -> dict[tuple[str | None, int | None], l
 
 def _completed_records(seed: int) -> tuple[list[Record], list[Record], dict[int, int]]:
     """Every bid and listing, complete but undated, and which bid each listing is the other side of."""
-    listed = {row["codigoLicitacao"]: row for name in ("pcp_processos_partial", "pcp_processos") for row in recorded(name)}
+    listed = {
+        row["codigoLicitacao"]: row for name in ("pcp_processos_partial", "pcp_processos") for row in recorded(name)
+    }
     bids: list[Record] = []
     sides: dict[int, tuple[int, Record]] = {}
     for row in (*recorded("pncp_contratacoes"), *recorded("pncp_contratacoes_partial")):
@@ -288,7 +295,10 @@ def _completed_records(seed: int) -> tuple[list[Record], list[Record], dict[int,
         if (derived := from_pncp(bid)) is not None:
             sides[derived["codigoLicitacao"]] = (len(bids), derived)
         bids.append(bid)
-    listings = [completed_listing({**sides[codigo][1], **row} if codigo in sides else row, seed) for codigo, row in listed.items()]
+    listings = [
+        completed_listing({**sides[codigo][1], **row} if codigo in sides else row, seed)
+        for codigo, row in listed.items()
+    ]
     bid_of = {index: sides[codigo][0] for index, codigo in enumerate(listed) if codigo in sides}
     for codigo, (bid_index, derived) in sides.items():
         if codigo not in listed:
