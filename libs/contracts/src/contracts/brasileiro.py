@@ -35,5 +35,5 @@ def lista(words: Sequence[str]) -> str:
 
 
 def quantos(count: int, one: str, many: str) -> str:
-    """`1 licitação`, `23 licitações`, `nenhuma` is the caller's own sentence."""
+    """`1 licitação`, `2.300 licitações`."""
     return f"{numero(count)} {one if count == 1 else many}"

@@ -1,5 +1,6 @@
 """What a user asks, as asked over HTTP and as normalised for the log."""
 
+import hashlib
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -70,6 +71,12 @@ class SearchQuery(Value):
         return days_between(self.date_from, self.date_to)
 
     @property
+    def key(self) -> str:
+        """What two searches share that have the same answer: everything but the order and the wish for fresh data."""
+        canonical = self.model_dump_json(exclude={"sort", "force_refresh"})
+        return f"v1-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+
+    @property
     def lens(self) -> Lens:
         """What the classifier needs to know of it."""
         return Lens(
@@ -132,9 +139,9 @@ class SearchRequest(BaseModel):
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
         if (self.sector is None) == (not self.terms):
-            raise ValueError("informe um setor ou termos próprios, e não os dois")
+            raise ValueError("sector: informe um setor ou termos próprios, e não os dois")
         if self.value_min is not None and self.value_max is not None and self.value_min > self.value_max:
-            raise ValueError("value_min é maior que value_max")
+            raise ValueError("value_min: o valor mínimo é maior que o máximo")
         return self
 
     def normalised(self, *, today: date) -> SearchQuery:

@@ -1,0 +1,1 @@
+"""The coordinator's outside: the log of a search on the bus."""

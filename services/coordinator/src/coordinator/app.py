@@ -1,0 +1,33 @@
+"""Settings to adapters to handlers: the coordinator put together."""
+
+import functools
+import os
+import socket
+import uuid
+from contextlib import AbstractAsyncContextManager
+
+from servicekit.bus import Bus
+from servicekit.chain import TimeoutChain
+from servicekit.clock import utc_now
+from servicekit.feed import SearchFeed
+from servicekit.service import Service
+
+from contracts.subjects import COORDINATOR_REQUESTED
+from coordinator.adapters.log import FollowedSearch, hold
+from coordinator.handlers import run_search
+from coordinator.settings import CoordinatorSettings
+
+
+def build(settings: CoordinatorSettings | None = None) -> Service:
+    """The coordinator, ready to start."""
+    settings = settings or CoordinatorSettings()
+    bus = Bus(url=settings.nats_url, service="coordinator")
+    feed = SearchFeed(bus)
+    process = f"{socket.gethostname()}-{os.getpid()}"
+
+    def hold_search(search_id: str) -> AbstractAsyncContextManager[FollowedSearch]:
+        return hold(bus, feed, search_id, owner=f"{process}-{uuid.uuid4().hex[:8]}", clock=utc_now)
+
+    budgets = settings.budgets(TimeoutChain.from_environment())
+    bus.handle(COORDINATOR_REQUESTED, functools.partial(run_search, hold=hold_search, budgets=budgets, clock=utc_now))
+    return Service(name="coordinator", bus=bus, parts=(feed,))

@@ -1,0 +1,1 @@
+"""What the coordinator decides, as pure functions of the folded log."""

@@ -1,0 +1,195 @@
+"""The life of a search (DESIGN section 4): plan, gather, settle, close, report; resumed at any point from its log."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+from servicekit.bus import Delivery
+from servicekit.clock import Clock
+
+from contracts.answer import Answer
+from contracts.answer_codec import encode_answer
+from contracts.fold import SearchState
+from contracts.memory import Archive, Remember
+from contracts.report import MakeSpreadsheet, ObjectRef, Summarize
+from contracts.search import Closed, Completed, Planned, ProgressState, Requested
+from contracts.state import Status
+from contracts.subjects import (
+    ARCHIVE,
+    CLOSED,
+    COMPLETED,
+    GATHER,
+    PLANNED,
+    PROGRESS_STATE,
+    REMEMBER,
+    SPREADSHEET,
+    SUMMARIZE,
+    Outgoing,
+)
+from coordinator.domain.close import answer_of, message_of
+from coordinator.domain.plan import Budgets, gathers, plan
+from coordinator.domain.watch import UfWatch
+
+log = structlog.get_logger()
+
+FIRST_ROWS = 10
+"""Rows that the terminal fact itself carries; ten of the longest objetos stay far below the 256 KB bound."""
+CLOSE_RESERVE = timedelta(seconds=5)
+"""Kept from the search's deadline for merging, ranking and writing the answer."""
+REPORT_WITHIN = timedelta(seconds=240)
+"""DESIGN 4.9: `closed` at the latest so long after `completed` ..."""
+CLOSED_WITHIN = timedelta(seconds=480)
+"""... and so long after `requested`."""
+
+
+class Followed(Protocol):
+    """One search's log, followed and written under a lease; raises Abandoned once another holds it."""
+
+    state: SearchState
+
+    async def publish(self, outgoing: Outgoing) -> None:
+        """Append a fact and fold it."""
+
+    async def command(self, outgoing: Outgoing) -> None:
+        """Send a command."""
+
+    async def put_answer(self, name: str, content: bytes) -> ObjectRef:
+        """Keep an answer in the Object Store."""
+
+    async def until(self, done: Callable[[SearchState], bool], *, by: datetime) -> bool:
+        """Wait until the fold satisfies `done` (True) or the moment has come (False)."""
+
+
+Hold = Callable[[str], AbstractAsyncContextManager[Followed]]
+
+
+async def run_search(
+    requested: Requested, _: Delivery, *, hold: Hold, budgets: Budgets, clock: Clock
+) -> AsyncIterator[Outgoing]:
+    """Hold one search from request to `closed`. It yields nothing: its facts go out under its lease."""
+    async with hold(requested.search_id) as search:
+        if search.state.closed is None:
+            await _plan(search, requested, budgets=budgets)
+            await _gather(search, requested, clock=clock)
+            await _complete(search, clock=clock)
+            await _report(search, requested, clock=clock)
+    return
+    yield  # the bus takes a generator
+
+
+async def _plan(search: Followed, requested: Requested, *, budgets: Budgets) -> None:
+    planned = search.state.planned or plan(requested, budgets=budgets)
+    if search.state.planned is None:
+        await search.publish(PLANNED.message(planned, search_id=requested.search_id))
+    if search.state.completed is None:
+        for command in gathers(requested, planned):
+            await search.command(GATHER.message(command, dedup=f"{requested.search_id}:{command.source}:1"))
+
+
+async def _gather(search: Followed, requested: Requested, *, clock: Clock) -> None:
+    """Wait until every place has reported and is judged, or until it is time to close with what is there."""
+    state = search.state
+    if state.completed is not None:
+        return
+    planned: Planned = state.planned  # type: ignore[assignment]  # _plan has written it
+    watch = UfWatch.after(state)
+    over = requested.deadline - CLOSE_RESERVE
+    while not state.everything_judged and state.cancelled is None:
+        await _tell_progress(search, clock=clock)
+        by = over if state.everything_gathered else min(planned.consolidation_deadline, over)
+        moved = await search.until(lambda s: s.everything_judged or s.cancelled is not None or watch.has_news(s), by=by)
+        for finished in watch.finished(state):
+            log.info("uf_complete", **finished)
+        if not moved:
+            return
+
+
+async def _complete(search: Followed, *, clock: Clock) -> None:
+    state = search.state
+    if state.completed is not None:
+        return
+    answer = answer_of(state, now=clock())
+    ref = None
+    if answer.status is not Status.EMPTY_FAILURE:
+        ref = await search.put_answer(f"answers/{answer.search_id}/{answer.revision}", encode_answer(answer))
+        await search.command(_remember(answer, ref))
+    breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
+    await search.publish(COMPLETED.message(_completed(answer, ref), search_id=answer.search_id))
+    log.info("filter_complete", rejected=breakdown, **answer.counts.model_dump())
+    log.info(
+        "search_complete",
+        status=str(answer.status),
+        coverage_pct=answer.coverage.coverage_pct,
+        results=len(answer.results),
+        duration_ms=int((answer.finished_at - answer.created_at).total_seconds() * 1000),
+    )
+    await _tell_progress(search, clock=clock)
+
+
+async def _report(search: Followed, requested: Requested, *, clock: Clock) -> None:
+    """The jobs work on the answer's revision; nobody waits for them beyond the chain."""
+    completed = search.state.completed
+    assert completed is not None  # noqa: S101 - _complete has written it
+    by = min(completed.at + REPORT_WITHIN, requested.created_at + CLOSED_WITHIN)
+    if completed.answer_ref is not None:
+        for command in _jobs(completed, completed.answer_ref, by=by):
+            await search.command(command)
+        await search.until(_reported, by=by)
+    await _tell_progress(search, clock=clock)
+    search_id = requested.search_id
+    await search.publish(CLOSED.message(Closed(search_id=search_id, at=clock()), search_id=search_id))
+    await search.command(ARCHIVE.message(Archive(search_id=search_id, closed_at=clock()), dedup=f"{search_id}:1"))
+
+
+def _reported(state: SearchState) -> bool:
+    return state.summary is not None and (state.spreadsheet is not None or state.spreadsheet_failed is not None)
+
+
+def _jobs(completed: Completed, ref: ObjectRef, *, by: datetime) -> tuple[Outgoing, Outgoing]:
+    key = f"{completed.search_id}:{completed.revision}:1"
+    job = {"search_id": completed.search_id, "revision": completed.revision, "answer_ref": ref, "deadline": by}
+    return (
+        SUMMARIZE.message(Summarize.model_validate(job), dedup=key),
+        SPREADSHEET.message(MakeSpreadsheet.model_validate(job), dedup=key),
+    )
+
+
+def _remember(answer: Answer, ref: ObjectRef) -> Outgoing:
+    command = Remember(
+        search_id=answer.search_id,
+        key=answer.query.key,
+        answer_ref=ref,
+        coverage=answer.coverage,
+        oldest_fetched_at=answer.coverage.oldest_fetched_at,
+        created_at=answer.created_at,
+    )
+    return REMEMBER.message(command, dedup=f"{answer.search_id}:{answer.revision}:1")
+
+
+def _completed(answer: Answer, ref: ObjectRef | None) -> Completed:
+    return Completed(
+        search_id=answer.search_id,
+        status=answer.status,
+        response_state=answer.response_state,
+        degraded=answer.degraded,
+        message=message_of(answer),
+        answer_ref=ref,
+        counts=answer.counts,
+        coverage=answer.coverage,
+        operational_state=answer.operational_state,
+        reliability=answer.reliability,
+        llm_pending=answer.llm_pending,
+        first_rows=answer.results[:FIRST_ROWS],
+        total=len(answer.results),
+        revision=answer.revision,
+        at=answer.finished_at,
+    )
+
+
+async def _tell_progress(search: Followed, *, clock: Clock) -> None:
+    """The derived HTTP state, for whoever reads a search that it does not follow."""
+    state = search.state
+    told = ProgressState(search_id=state.search_id, view=state.view(clock()), folded_to=state.last_sequence)
+    await search.publish(PROGRESS_STATE.message(told, dedup=f"{state.last_sequence}", search_id=state.search_id))

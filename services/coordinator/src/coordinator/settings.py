@@ -1,0 +1,26 @@
+"""The coordinator's settings; the only module here that reads the environment."""
+
+from pydantic_settings import SettingsConfigDict
+from servicekit.chain import TimeoutChain
+from servicekit.settings import ServiceSettings
+
+from coordinator.domain.plan import Budgets
+
+
+class CoordinatorSettings(ServiceSettings):
+    """What one search may spend; the timeout chain has its own settings (F03)."""
+
+    model_config = SettingsConfigDict(env_prefix="COORDINATOR_", frozen=True, extra="ignore", populate_by_name=True)
+
+    items_budget: int = 20
+    arbitrations_budget: int = 0
+    """0: no LLM is configured, so nothing is arbitrated and nothing waits for it."""
+
+    def budgets(self, chain: TimeoutChain) -> Budgets:
+        """The levels of the chain that a plan is made with."""
+        return Budgets(
+            per_source=chain.per_source,
+            consolidation=chain.consolidation,
+            items=self.items_budget,
+            arbitrations=self.arbitrations_budget,
+        )
