@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from contracts.answer import Answer
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
-"""Unpacked. 27 UFs over a year are some 50 MB; a small object that unpacks to more than this is not an answer of ours."""
+"""Unpacked. 27 UFs over a year are some 50 MB; what unpacks to more than this is no answer of ours."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 

@@ -46,6 +46,8 @@ class FetchClaim(Message):
     not_after: UtcDatetime
     """No request is begun and no page is waited for after this."""
     claimed_at: UtcDatetime
+    newer_than: UtcDatetime | None = None
+    """With `force_refresh`: what was fetched before this is due even when fresh; goes into the `NeededQuery`."""
 
 
 class PageFetched(Message):
@@ -133,6 +135,8 @@ class NeededQuery(Message):
     source: Source
     uf: UF | None
     ranges: tuple[FetchRange, ...]
+    newer_than: UtcDatetime | None = None
+    """From the claim: what was fetched before this is due even when fresh. None: freshness alone decides."""
 
 
 class NeededReply(Message):

@@ -1,0 +1,130 @@
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.classification import Arbitrated, RejectedBid, RejectReason
+from contracts.fetch import SliceStatus
+from contracts.fold import ABANDONED_AFTER, SearchState
+from contracts.places import UF
+from contracts.samples import NOW, SEARCH_ID, bid, gathered, judged, planned, requested
+from contracts.search import Closed, Completed, Lease
+from contracts.state import OperationalState, ResponseState, Status
+from contracts.values import Source
+
+REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
+LOG = (
+    REQUEST,
+    Lease(search_id=SEARCH_ID, owner="a", at=NOW),
+    planned(REQUEST),
+    judged("pncp-SP-1", accepted=(1, 2), rejected=(3,)),
+    gathered(UF.SP, batches=("pncp-SP-1", "pncp-SP-2"), records=5),
+    judged("pncp-SP-2", accepted=(2,), uncertain=(4, 5)),
+    gathered(UF.RJ, batches=("pncp-RJ-1",), records=1),
+    judged("pncp-RJ-1", uf=UF.RJ, accepted=(6,), part=1, parts=2),
+    judged("pncp-RJ-1", uf=UF.RJ, rejected=(7,), part=2, parts=2),
+    Arbitrated(
+        search_id=SEARCH_ID,
+        batch="arb-1",
+        rejected=(RejectedBid(id=bid(4).id, seen_at=NOW, reason=RejectReason.LLM),),
+    ),
+)
+NUMBERED = tuple(enumerate(LOG, start=10))
+
+
+def folded(facts):
+    state = SearchState(SEARCH_ID)
+    for sequence, fact in facts:
+        state.apply(sequence, fact)
+    return state
+
+
+def completed(state: SearchState, status: Status = Status.COMPLETED) -> Completed:
+    return Completed(
+        search_id=SEARCH_ID,
+        status=status,
+        response_state=ResponseState.LIVE,
+        answer_ref=None,
+        counts=state.counts(),
+        coverage=state.coverage(over=True),
+        operational_state=OperationalState.OPERATIONAL,
+        reliability=100,
+        at=NOW + timedelta(seconds=5),
+    )
+
+
+class TestSearchState:
+    @given(st.permutations(NUMBERED), st.lists(st.sampled_from(NUMBERED), max_size=8))
+    def test_is_the_same_in_any_order_and_with_repeats(self, order, repeats):
+        reference = folded(NUMBERED)
+        state = folded([*order, *repeats])
+
+        assert state.view(NOW) == reference.view(NOW)
+        assert state.standings() == reference.standings()
+        assert state.everything_judged == reference.everything_judged
+
+    def test_counts_distinct_bids_and_always_adds_up(self):
+        counts = folded(NUMBERED).counts()
+
+        assert (counts.fetched, counts.accepted, counts.rejected, counts.uncertain) == (7, 3, 3, 1)
+
+    def test_is_judged_only_when_every_part_of_every_batch_is_here(self):
+        assert not folded(NUMBERED[:8]).everything_judged
+        assert folded(NUMBERED[:9]).everything_judged
+
+    def test_lets_the_newer_content_win_whatever_came_first(self):
+        newer = judged("pncp-SP-9", rejected=(1,), seen_at=NOW + timedelta(minutes=1))
+        for sequence in (2, 99):
+            state = folded([*NUMBERED, (sequence, newer)])
+            assert isinstance(state.standings()[bid(1).id], RejectedBid)
+
+    def test_lets_the_lower_sequence_win_between_equal_contents(self):
+        state = folded([(5, judged("b1", rejected=(1,))), (4, judged("b2", accepted=(1,)))])
+
+        assert not isinstance(state.standings()[bid(1).id], RejectedBid)
+
+    def test_ignores_what_it_does_not_know(self):
+        state = folded([*NUMBERED, (98, object())])
+
+        assert state.view(NOW) == folded(NUMBERED).view(NOW)
+
+    def test_finds_nothing_more_after_completed(self):
+        state = folded(NUMBERED)
+        state.apply(50, completed(state))
+        before = state.view(NOW)
+        state.apply(51, judged("late", accepted=(40,)))
+        state.apply(52, gathered(UF.SP, Source.PCP))
+
+        assert state.view(NOW) == before
+        assert bid(40).id not in state.standings()
+
+    def test_does_not_change_after_closed(self):
+        state = folded(NUMBERED)
+        state.apply(50, completed(state))
+        state.apply(51, Closed(search_id=SEARCH_ID, at=NOW))
+        before = state.view(NOW)
+        state.apply(52, Lease(search_id=SEARCH_ID, owner="b", at=NOW))
+
+        assert state.lease_sequence != 52
+        assert state.view(NOW) == before
+        assert before.progress == 100
+
+    def test_counts_as_ended_when_nobody_closed_it(self):
+        state = folded(NUMBERED)
+
+        assert state.view(NOW + ABANDONED_AFTER - timedelta(seconds=1)).status is Status.RUNNING
+        assert state.view(NOW + ABANDONED_AFTER).status is Status.DEGRADED
+        assert folded(NUMBERED[:1]).view(NOW + ABANDONED_AFTER).status is Status.EMPTY_FAILURE
+
+    def test_keeps_the_first_report_of_a_place(self):
+        state = folded([*NUMBERED, (60, gathered(UF.SP, status=SliceStatus.FAILED))])
+
+        assert state.gathered[Source.PNCP, UF.SP].batches
+
+    def test_leaves_itself_alone_when_asked_what_would_follow(self):
+        state = folded(NUMBERED[:8])
+        after = state.after(*NUMBERED[8])
+
+        assert after.everything_judged
+        assert not state.everything_judged
+        assert state.counts().fetched == 6
