@@ -1,0 +1,123 @@
+"""The two jobs of the reporter. Each says exactly one fact per revision, and says it again never."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Protocol
+
+from servicekit.bus import Delivery
+
+from contracts.answer_codec import AnswerUnreadable, decode_answer
+from contracts.report import (
+    MakeSpreadsheet,
+    ObjectRef,
+    SpreadsheetFailed,
+    SpreadsheetReady,
+    Summarize,
+    Summary,
+    SummaryReady,
+)
+from contracts.search import Completed
+from contracts.subjects import (
+    REPORTER_SPREADSHEET,
+    REPORTER_SUMMARIZE,
+    SPREADSHEET_FAILED,
+    SPREADSHEET_READY,
+    SUMMARY_READY,
+    Outgoing,
+    Topic,
+)
+from contracts.when import Deadline
+from reporter.domain.summary import summarize, summarize_outcome
+from servicekit.clock import Clock
+from servicekit.errors import Transient
+from servicekit.logs import log
+
+FAILED_MESSAGE = (
+    "Não foi possível gerar a planilha desta vez. Os resultados estão na tela; tente baixar de novo em alguns minutos."
+)
+LATE_MESSAGE = "O tempo para gerar a planilha terminou. Os resultados estão na tela; tente baixar de novo mais tarde."
+
+
+class Shelf(Protocol):
+    """Where answers are read and files are put, and what was already said of a search."""
+
+    async def packed_answer(self, ref: ObjectRef) -> bytes:
+        """The encoded answer; raises Transient when it cannot be read now."""
+
+    async def keep_spreadsheet(self, content: bytes, *, search_id: str, revision: int) -> ObjectRef:
+        """Store the file under the one name of this revision."""
+
+    async def said(self, *topics: Topic[object], search_id: str, revision: int) -> bool:
+        """Whether any of these facts is in the log."""
+
+    async def completed(self, search_id: str) -> Completed | None:
+        """The terminal fact of a search."""
+
+
+class MadeSpreadsheet(Protocol):
+    """A finished file."""
+
+    @property
+    def content(self) -> bytes:
+        """The xlsx."""
+
+    @property
+    def rows(self) -> int:
+        """Bids in it."""
+
+
+class Workshop(Protocol):
+    """Makes spreadsheets away from the loop."""
+
+    async def make(self, packed_answer: bytes, *, limit: timedelta) -> MadeSpreadsheet:
+        """Raises Transient when it failed or took longer than the limit, AnswerUnreadable when it never can."""
+
+
+async def write_summary(command: Summarize, delivery: Delivery, *, shelf: Shelf) -> AsyncIterator[Outgoing]:
+    """Write the summary of one revision; at the last try, or of an unreadable answer, from the terminal fact alone."""
+    search_id, revision = command.search_id, command.revision
+    if await shelf.said(SUMMARY_READY, search_id=search_id, revision=revision):
+        return
+    summary: Summary | None
+    try:
+        summary = summarize(decode_answer(await shelf.packed_answer(command.answer_ref)))
+    except (Transient, AnswerUnreadable) as exc:
+        if isinstance(exc, Transient) and delivery.attempt < REPORTER_SUMMARIZE.tries:
+            raise
+        log.warning("summary_without_answer", reason=str(exc))
+        completed = await shelf.completed(search_id)
+        if completed is None:
+            raise
+        summary = summarize_outcome(completed)
+    fact = SummaryReady(search_id=search_id, revision=revision, summary=summary)
+    yield SUMMARY_READY.message(fact, search_id=search_id, revision=revision)
+
+
+async def write_spreadsheet(
+    command: MakeSpreadsheet, delivery: Delivery, *, shelf: Shelf, workshop: Workshop, clock: Clock, limit: timedelta
+) -> AsyncIterator[Outgoing]:
+    """Make and store the spreadsheet of one revision; when it cannot be, or no longer in time, that is the fact."""
+    search_id, revision = command.search_id, command.revision
+    if await shelf.said(SPREADSHEET_READY, SPREADSHEET_FAILED, search_id=search_id, revision=revision):
+        return
+    now = clock()
+    if Deadline(command.deadline).passed(now):
+        yield _failed(command, LATE_MESSAGE)
+        return
+    try:
+        packed = await shelf.packed_answer(command.answer_ref)
+        made = await workshop.make(packed, limit=Deadline(command.deadline).within(now, limit).remaining(now))
+        file = await shelf.keep_spreadsheet(made.content, search_id=search_id, revision=revision)
+    except (Transient, AnswerUnreadable) as exc:
+        if isinstance(exc, Transient) and delivery.attempt < REPORTER_SPREADSHEET.tries:
+            raise
+        log.error("spreadsheet_failed", reason=str(exc))
+        yield _failed(command, FAILED_MESSAGE)
+        return
+    fact = SpreadsheetReady(search_id=search_id, revision=revision, file=file, rows=made.rows)
+    yield SPREADSHEET_READY.message(fact, search_id=search_id, revision=revision)
+
+
+def _failed(command: MakeSpreadsheet, message: str) -> Outgoing:
+    fact = SpreadsheetFailed(search_id=command.search_id, revision=command.revision, message=message)
+    return SPREADSHEET_FAILED.message(fact, search_id=command.search_id, revision=command.revision)

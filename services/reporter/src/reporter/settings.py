@@ -1,0 +1,18 @@
+"""What the reporter is told by its environment."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+from servicekit.settings import ServiceSettings
+
+
+class ReporterSettings(ServiceSettings):
+    """Names begin with `REPORTER_`, but for those that all services share."""
+
+    model_config = SettingsConfigDict(env_prefix="REPORTER_", frozen=True, extra="ignore")
+
+    workers: int = Field(default=2, ge=1, le=10)
+    """Worker processes for spreadsheets; each is started when first needed and takes some 90 MB."""
+    spreadsheet_limit_s: float = Field(default=60, gt=0)
+    """F01: 60 s a spreadsheet."""
+    retry_delay_s: float = Field(default=2, gt=0)
+    """F01: tries lie 2 s apart."""

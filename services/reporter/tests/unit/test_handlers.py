@@ -1,0 +1,190 @@
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from servicekit.bus import Delivery
+
+from contracts.answer_codec import AnswerUnreadable, encode_answer
+from contracts.report import (
+    MakeSpreadsheet,
+    ObjectRef,
+    SpreadsheetFailed,
+    SpreadsheetReady,
+    Summarize,
+    SummaryReady,
+)
+from contracts.search import Completed
+from contracts.state import ResponseState, Status
+from contracts.subjects import Outgoing, Topic
+from reporter.handlers import FAILED_MESSAGE, LATE_MESSAGE, write_spreadsheet, write_summary
+from servicekit.errors import Transient
+
+SEARCH_ID = "0123456789abcdef0123456789abcdef"
+REF = ObjectRef(bucket="ANSWERS", name=f"answers/{SEARCH_ID}/1", size=1, sha256="0" * 64)
+
+
+def delivery(attempt: int = 1) -> Delivery:
+    return Delivery(
+        subject="work.reporter.x.v1", sequence=7, attempt=attempt, correlation_id="c", stopping=asyncio.Event()
+    )
+
+
+class AnswerAway(Transient):
+    pass
+
+
+@dataclass
+class FakeShelf:
+    packed: bytes | Exception
+    facts: set[str] = field(default_factory=set)
+    outcome: Completed | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    async def packed_answer(self, ref: ObjectRef) -> bytes:
+        if isinstance(self.packed, Exception):
+            raise self.packed
+        return self.packed
+
+    async def keep_spreadsheet(self, content: bytes, *, search_id: str, revision: int) -> ObjectRef:
+        name = f"files/{search_id}/{revision}.xlsx"
+        self.files[name] = content
+        return ObjectRef(bucket="FILES", name=name, size=len(content), sha256="1" * 64)
+
+    async def said(self, *topics: Topic[Any], search_id: str, revision: int) -> bool:
+        return any(topic.subject(search_id=search_id, revision=revision) in self.facts for topic in topics)
+
+    async def completed(self, search_id: str) -> Completed | None:
+        return self.outcome
+
+
+@dataclass
+class Made:
+    content: bytes = b"xlsx"
+    rows: int = 3
+
+
+@dataclass
+class FakeWorkshop:
+    error: Exception | None = None
+    limits: list[timedelta] = field(default_factory=list)
+
+    async def make(self, packed_answer: bytes, *, limit: timedelta) -> Made:
+        self.limits.append(limit)
+        if self.error:
+            raise self.error
+        return Made()
+
+
+async def all_of(messages: AsyncIterator[Outgoing]) -> list[Outgoing]:
+    return [message async for message in messages]
+
+
+def completed(answer: Any) -> Completed:
+    return Completed(
+        search_id=SEARCH_ID,
+        status=Status.COMPLETED,
+        response_state=ResponseState.LIVE,
+        answer_ref=REF,
+        counts=answer.counts,
+        coverage=answer.coverage,
+        operational_state=answer.operational_state,
+        reliability=100,
+        total=17,
+        at=answer.finished_at,
+    )
+
+
+class TestWriteSummary:
+    def command(self, now: datetime) -> Summarize:
+        return Summarize(search_id=SEARCH_ID, revision=1, answer_ref=REF, deadline=now + timedelta(seconds=60))
+
+    async def test_says_the_summary_of_the_answer_once_per_revision(self, answer: Any, result: Any) -> None:
+        whole = answer((result(),))
+        shelf = FakeShelf(encode_answer(whole))
+        [message] = await all_of(write_summary(self.command(whole.finished_at), delivery(), shelf=shelf))
+        assert message.subject == f"search.v1.{SEARCH_ID}.summary_ready.1"
+        assert message.msg_id == f"{message.subject}:1"
+        assert isinstance(message.value, SummaryReady)
+        assert message.value.summary.text.startswith("Foi encontrada 1 licitação")
+
+    async def test_says_nothing_when_the_log_has_it_already(self, answer: Any) -> None:
+        shelf = FakeShelf(encode_answer(answer()), facts={f"search.v1.{SEARCH_ID}.summary_ready.1"})
+        assert await all_of(write_summary(self.command(answer().finished_at), delivery(2), shelf=shelf)) == []
+
+    async def test_tries_again_while_the_answer_is_away(self, answer: Any) -> None:
+        shelf = FakeShelf(AnswerAway("away"), outcome=completed(answer()))
+        with pytest.raises(AnswerAway):
+            await all_of(write_summary(self.command(answer().finished_at), delivery(2), shelf=shelf))
+
+    @pytest.mark.parametrize(("error", "attempt"), [(AnswerAway("away"), 3), (AnswerUnreadable("cut"), 1)])
+    async def test_falls_back_to_the_terminal_fact_when_there_is_no_answer_to_read(
+        self, answer: Any, error: Exception, attempt: int
+    ) -> None:
+        shelf = FakeShelf(error, outcome=completed(answer()))
+        [message] = await all_of(write_summary(self.command(answer().finished_at), delivery(attempt), shelf=shelf))
+        assert message.value.summary.text.startswith("A pesquisa encontrou 17 licitações.")
+
+
+class TestWriteSpreadsheet:
+    async def run(
+        self, answer: Any, *, shelf: FakeShelf | None = None, workshop: FakeWorkshop | None = None, **more: Any
+    ) -> list[Outgoing]:
+        now = answer.finished_at
+        command = MakeSpreadsheet(
+            search_id=SEARCH_ID,
+            revision=1,
+            answer_ref=REF,
+            deadline=now + timedelta(seconds=more.get("seconds_left", 200)),
+        )
+        return await all_of(
+            write_spreadsheet(
+                command,
+                delivery(more.get("attempt", 1)),
+                shelf=shelf or FakeShelf(encode_answer(answer)),
+                workshop=workshop or FakeWorkshop(),
+                clock=lambda: now,
+                limit=timedelta(seconds=60),
+            )
+        )
+
+    async def test_keeps_the_file_under_the_name_of_its_revision_and_says_so(self, answer: Any) -> None:
+        shelf = FakeShelf(encode_answer(answer()))
+        [message] = await self.run(answer(), shelf=shelf)
+        assert isinstance(message.value, SpreadsheetReady)
+        assert message.value.rows == 3
+        assert shelf.files == {f"files/{SEARCH_ID}/1.xlsx": b"xlsx"}
+        assert message.value.file.name in shelf.files
+
+    @pytest.mark.parametrize("fact", ["spreadsheet_ready", "spreadsheet_failed"])
+    async def test_makes_nothing_when_the_log_has_its_fact_already(self, answer: Any, fact: str) -> None:
+        workshop = FakeWorkshop()
+        shelf = FakeShelf(encode_answer(answer()), facts={f"search.v1.{SEARCH_ID}.{fact}.1"})
+        assert await self.run(answer(), shelf=shelf, workshop=workshop, attempt=2) == []
+        assert workshop.limits == []
+
+    async def test_tries_again_before_the_last_try(self, answer: Any) -> None:
+        with pytest.raises(AnswerAway):
+            await self.run(answer(), workshop=FakeWorkshop(AnswerAway("died")), attempt=2)
+
+    async def test_makes_the_failure_of_the_last_try_a_fact_with_a_friendly_message(self, answer: Any) -> None:
+        [message] = await self.run(answer(), workshop=FakeWorkshop(AnswerAway("died")), attempt=3)
+        assert message.value == SpreadsheetFailed(search_id=SEARCH_ID, revision=1, message=FAILED_MESSAGE)
+
+    async def test_does_not_try_an_unreadable_answer_twice(self, answer: Any) -> None:
+        [message] = await self.run(answer(), workshop=FakeWorkshop(AnswerUnreadable("cut")))
+        assert isinstance(message.value, SpreadsheetFailed)
+
+    async def test_reports_a_late_command_as_late(self, answer: Any) -> None:
+        workshop = FakeWorkshop()
+        [message] = await self.run(answer(), workshop=workshop, seconds_left=0)
+        assert message.value.message == LATE_MESSAGE
+        assert workshop.limits == []
+
+    async def test_never_works_past_the_deadline_of_the_command(self, answer: Any) -> None:
+        workshop = FakeWorkshop()
+        await self.run(answer(), workshop=workshop, seconds_left=20)
+        await self.run(answer(), workshop=workshop, seconds_left=200)
+        assert workshop.limits == [timedelta(seconds=20), timedelta(seconds=60)]
