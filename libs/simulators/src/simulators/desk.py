@@ -1,4 +1,4 @@
-"""Receives each request of a source: logs it, applies limits and faults, answers; ends at once when the client leaves."""
+"""Receives each request of a source: logs it, applies limits and faults, answers; stops when the client leaves."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Desk:
         return self._answer(replace(call, needs_modalidade=self._conduct.scenario.proposta_needs_modalidade))
 
 
-class _Gone(Exception):  # noqa: N818 - an outcome
+class _Gone(Exception):
     """Nobody waits for the answer any more."""
 
 

@@ -45,7 +45,7 @@ class Kind(StrEnum):
     HTML_200 = "html_200"  # the firewall's page, status 200
     NO_CONTENT = "no_content"  # 204
     EMPTY_200 = "empty_200"  # 200 with zero bytes
-    SPURIOUS_422 = "spurious_422"  # one of the two period messages for a valid window
+    SPURIOUS_422 = "spurious_422"  # a period message for a valid window: `count` 1 too long, 2 reversed
     JSON_500 = "json_500"  # the JDBC error
     TEXT_500 = "text_500"  # labelled JSON, not JSON
     HTML_503 = "html_503"

@@ -1,4 +1,4 @@
-"""Items and files of a bid: recorded ones where there are, else a list lent by likeness, else the objeto as one item."""
+"""Items and files of a bid: recorded where there are, else a list lent by likeness, else the objeto as one item."""
 
 from __future__ import annotations
 

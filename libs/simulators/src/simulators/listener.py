@@ -1,4 +1,4 @@
-"""One loopback port served by uvicorn's protocol on the running loop: no signal handlers, no thread, at once up and down."""
+"""One loopback port served by uvicorn's protocol on the running loop: no signal handlers, no thread."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Listener:
         except OSError:
             sock.close()
             raise
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003 - positional only
         self.port = sock.getsockname()[1]
         return sock
 

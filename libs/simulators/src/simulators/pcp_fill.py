@@ -1,4 +1,4 @@
-"""Completes a flattened PCP v2 listing, and writes the PCP side of a PNCP record that links to Portal de Compras Públicas."""
+"""Completes a flattened PCP v2 listing, and writes the PCP side of a PNCP record that links there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from simulators.recordings import Record, draw, pick
 
 UTC_AHEAD: Final = timedelta(hours=3)
 RESUMO_LIMIT: Final = 250
+EXCLUSIVE_SHARE: Final = 0.15
 PREFIX: Final = re.compile(r"^\[[^\]]+\]\s*-\s*")
 REFERENCE: Final = re.compile(
     r"^/(?P<uf>[a-z]{2})/.*?-(?P<comprador>\d+)/(?P<sigla>[a-z]+)-(?P<rest>.*)-(?P<codigo>\d+)$"
@@ -113,7 +114,7 @@ def completed_listing(record: Record, seed: int) -> Record:
         "dataHoraPublicacao": published,
         "isPublicado": False,
         "comprador": None,
-        "isExclusivoME": draw(seed, codigo, "me") < 0.15,
+        "isExclusivoME": draw(seed, codigo, "me") < EXCLUSIVE_SHARE,
         "isBeneficoLocal": False,
         "urlReferencia": f"/{unit['uf'].lower()}/orgao-{codigo % 9000}/pe-{codigo % 900 + 1}-2026-2026-{codigo}",
     }

@@ -35,7 +35,7 @@ LIST_PATHS: Final = {
 Answer = Callable[[Call], Reply]
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer
+class Refused(Exception):
     """A parameter broke a rule; carries the answer that says so."""
 
     def __init__(self, reply: Reply) -> None:

@@ -152,7 +152,7 @@ def local_time(text: str | None, *key: object) -> str | None:
 
 
 def modalidade_of(record: Record, seed: int) -> int:
-    """The recorded code, else that of the recorded name, of the platform's own code, of a word in the text, else seeded."""
+    """The recorded code, else that of the recorded name, of the link's own code, of a word in the text, else seeded."""
     if code := record.get("modalidadeId"):
         return int(code)
     if name := record.get("modalidadeNome"):

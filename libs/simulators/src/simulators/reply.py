@@ -73,32 +73,34 @@ def rate_limited(retry_after: int | None) -> Reply:
 
 def failure(fault: Fault, source: Source) -> Reply | None:
     """The answer that a fault gives in place of the right one; None when it only delays or distorts."""
-    match fault.kind:
-        case Kind.RATE_LIMITED:
-            return rate_limited(fault.retry_after)
-        case Kind.HTML_200:
-            return _page(200, "Acesso negado", "A sua requisição foi bloqueada. Request Rejected.")
-        case Kind.NO_CONTENT:
-            return Reply(204, b"", "")
-        case Kind.EMPTY_200:
-            return Reply(200)
-        case Kind.SPURIOUS_422:
-            return unprocessable(TOO_LONG if fault.count % 2 else REVERSED)
-        case Kind.BAD_REQUEST:
-            return bad_request("Bad Request") if source is Source.PNCP else json_reply({"message": "Bad Request"}, 400)
-        case Kind.JSON_500:
-            message = "Failed to obtain JDBC Connection; nested exception is java.sql.SQLTransientConnectionException"
-            body = {"timestamp": "2026-06-16T01:06:00.000+00:00", "status": 500, "error": "Internal Server Error"}
-            return json_reply({**body, "message": message}, 500)
-        case Kind.TEXT_500:
-            return Reply(500, "Erro na comunicação com o banco de dados.".encode())
-        case Kind.HTML_503:
-            return _page(503, "503 Service Unavailable", "No server is available to handle this request.")
-        case Kind.HTML_504:
-            return _page(504, "504 Gateway Time-out", "The server didn't respond in time.")
-    return None
+    if fault.kind is Kind.RATE_LIMITED:
+        return rate_limited(fault.retry_after)
+    if fault.kind is Kind.SPURIOUS_422:
+        return unprocessable(TOO_LONG if fault.count % 2 else REVERSED)
+    if fault.kind is Kind.BAD_REQUEST:
+        return bad_request("Bad Request") if source is Source.PNCP else json_reply({"message": "Bad Request"}, 400)
+    return FAILURES.get(fault.kind)
 
 
 def _page(status: int, title: str, text: str) -> Reply:
     body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1>{text}</body></html>"
     return Reply(status, body.encode(), HTML)
+
+
+FAILURES: Final = {
+    Kind.HTML_200: _page(200, "Acesso negado", "A sua requisição foi bloqueada. Request Rejected."),
+    Kind.NO_CONTENT: Reply(204, b"", ""),
+    Kind.EMPTY_200: Reply(200),
+    Kind.JSON_500: json_reply(
+        {
+            "timestamp": "2026-06-16T01:06:00.000+00:00",
+            "status": 500,
+            "error": "Internal Server Error",
+            "message": "Failed to obtain JDBC Connection; nested exception is java.sql.SQLTransientConnectionException",
+        },
+        500,
+    ),
+    Kind.TEXT_500: Reply(500, "Erro na comunicação com o banco de dados.".encode()),
+    Kind.HTML_503: _page(503, "503 Service Unavailable", "No server is available to handle this request."),
+    Kind.HTML_504: _page(504, "504 Gateway Time-out", "The server didn't respond in time."),
+}

@@ -122,7 +122,7 @@ class Simulator:
 
     @property
     def control_url(self) -> str:
-        """The base of `/_sim/faults` and `/_sim/hits`, on a port of its own so that it answers when a source does not."""
+        """The base of `/_sim/...`, on a port of its own so that it answers when a source does not."""
         if self._control is None:
             raise RuntimeError("the simulator is not running")
         return self._control.url

@@ -1,4 +1,4 @@
-"""The records as they lie around one day: dated, copied to volume and indexed; the same arguments give the same bytes."""
+"""The records as they lie around one day: dated, copied to volume, indexed; same arguments, same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packs a directory of recorded source records into the package's data; run by hand when the recordings change."""
+"""Packs a directory of recordings into the package's data; `python -m simulators.pack` when they change."""
 
 from __future__ import annotations
 
@@ -31,9 +31,13 @@ PERSONAL = (
     (re.compile(r"(?<![\d./-])(?:\(\d{2}\)|\d{2}\s)\s?9?\d{4}[- ]?\d{4}(?![\d/])"), "[telefone removido]"),
 )
 PLAIN_WORDS = frozenset(
-    "para contratacao empresa especializada servicos servico aquisicao registro precos preco fornecimento prestacao "
-    "municipio municipal secretaria conforme eventual futura objeto atender material materiais condicoes quantidades "
-    "exigencias estabelecidas edital anexos presente licitacao execucao referencia termo neste instrumento".split()
+    re.findall(
+        r"\w+",
+        """para contratacao empresa especializada servicos servico aquisicao registro precos preco fornecimento
+        prestacao municipio municipal secretaria conforme eventual futura objeto atender material materiais condicoes
+        quantidades exigencias estabelecidas edital anexos presente licitacao execucao referencia termo neste
+        instrumento""",
+    )
 )
 CLOSE_ENOUGH = 0.27  # read by eye on samples: below it a loan is more often wrong than right
 
@@ -63,7 +67,7 @@ def words(text: str) -> set[str]:
 
 
 def loans(bids: dict[str, str], lists: dict[str, str]) -> dict[str, str]:
-    """Which recorded item list fits which bid: the closest by cosine over word rarity; a bid with no good fit has none."""
+    """Which recorded item list fits which bid: the closest by cosine over word rarity, when close enough."""
     vocabulary = {key: words(text) for key, text in (bids | lists).items()}
     seen_in = Counter(word for found in vocabulary.values() for word in found)
     rarity = {word: log(len(vocabulary) / count) for word, count in seen_in.items()}
