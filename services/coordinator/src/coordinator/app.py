@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 
 from servicekit.bus import Bus
 from servicekit.chain import TimeoutChain
-from servicekit.clock import utc_now
 from servicekit.feed import SearchFeed
 from servicekit.service import Service
 
@@ -16,6 +15,7 @@ from contracts.subjects import COORDINATOR_REQUESTED
 from coordinator.adapters.log import FollowedSearch, hold
 from coordinator.handlers import run_search
 from coordinator.settings import CoordinatorSettings
+from servicekit.clock import utc_now
 
 
 def build(settings: CoordinatorSettings | None = None) -> Service:

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import structlog
 from servicekit.bus import Delivery
-from servicekit.clock import Clock
 
 from contracts.answer import Answer
 from contracts.answer_codec import encode_answer
@@ -31,6 +30,7 @@ from contracts.subjects import (
 from coordinator.domain.close import answer_of, message_of
 from coordinator.domain.plan import Budgets, gathers, plan
 from coordinator.domain.watch import UfWatch
+from servicekit.clock import Clock
 
 log = structlog.get_logger()
 

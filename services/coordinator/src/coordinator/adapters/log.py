@@ -8,14 +8,14 @@ from datetime import datetime
 import structlog
 from pydantic import ValidationError
 from servicekit.bus import Bus, Stored
-from servicekit.clock import Clock
-from servicekit.errors import Abandoned, FeedOverflow, Fenced
 from servicekit.feed import SearchFeed
 
 from contracts.fold import SearchState
 from contracts.report import ObjectRef
 from contracts.search import Lease
 from contracts.subjects import ANSWERS_BUCKET, LEASE, Outgoing, fact_topic
+from servicekit.clock import Clock
+from servicekit.errors import Abandoned, FeedOverflow, Fenced
 
 log = structlog.get_logger()
 

@@ -1,0 +1,143 @@
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import pytest
+
+from contracts.answer_codec import decode_answer
+from contracts.fetch import SliceStatus
+from contracts.fold import SearchState
+from contracts.places import UF
+from contracts.report import ObjectRef, SpreadsheetReady, Summary, SummaryReady
+from contracts.samples import NOW, SEARCH_ID, gathered, judged, requested
+from contracts.search import Cancelled, Lease
+from contracts.state import Status
+from contracts.values import Source
+from coordinator.domain.plan import Budgets
+from coordinator.handlers import run_search
+
+BUDGETS = Budgets(per_source=timedelta(seconds=180), consolidation=timedelta(seconds=300))
+REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
+FILE = ObjectRef(bucket="FILES", name="f", size=1, sha256="0")
+WORLD = (
+    gathered(UF.SP, batches=("a",), records=3),
+    judged("a", accepted=(1,), rejected=(2,)),
+    gathered(UF.RJ),
+    SummaryReady(search_id=SEARCH_ID, revision=1, summary=Summary(text="Uma.")),
+    SpreadsheetReady(search_id=SEARCH_ID, revision=1, file=FILE, rows=1),
+)
+
+
+class FakeSearch:
+    """A log in memory; each wait lets the next fact of the rest of the world in, or time pass to its end."""
+
+    def __init__(self, world, *, log=(REQUEST,)):
+        self.state = SearchState(SEARCH_ID)
+        self.now: datetime = NOW
+        self.world = list(world)
+        self.facts, self.commands, self.objects = [], [], {}
+        self.sequence = 0
+        for fact in log:
+            self._append(fact)
+
+    def _append(self, fact):
+        self.sequence += 1
+        self.state.apply(self.sequence, fact)
+
+    async def publish(self, outgoing):
+        self.facts.append(outgoing)
+        self._append(outgoing.value)
+
+    async def command(self, outgoing):
+        self.commands.append(outgoing)
+
+    async def put_answer(self, name, content):
+        self.objects[name] = content
+        return ObjectRef(bucket="ANSWERS", name=name, size=len(content), sha256="0")
+
+    async def until(self, done, *, by):
+        while not done(self.state):
+            if not self.world:
+                self.now = max(self.now, by)
+                return False
+            self._append(self.world.pop(0))
+        return True
+
+    def names(self):
+        return [fact.topic.name for fact in self.facts if fact.topic.name != "progress"]
+
+
+async def run(search: FakeSearch) -> FakeSearch:
+    @asynccontextmanager
+    async def hold(_search_id):
+        yield search
+
+    async for _ in run_search(REQUEST, None, hold=hold, budgets=BUDGETS, clock=lambda: search.now):
+        raise AssertionError("facts go out under the lease, none is yielded")
+    return search
+
+
+class TestRunSearch:
+    async def test_goes_from_request_to_closed(self):
+        search = await run(FakeSearch(WORLD))
+
+        assert search.names() == ["planned", "completed", "closed"]
+        assert [c.topic.name for c in search.commands] == ["gather", "remember", "summarize", "spreadsheet", "archive"]
+        assert decode_answer(search.objects[f"answers/{SEARCH_ID}/1"]).status is Status.COMPLETED
+
+    async def test_gives_every_place_that_stayed_silent_up_at_the_consolidation_deadline(self):
+        search = await run(FakeSearch(WORLD[:2]))
+
+        assert search.state.completed.status is Status.DEGRADED
+        assert search.state.completed.at == REQUEST.created_at + timedelta(seconds=300)
+
+    async def test_closes_in_time_when_the_judge_is_away(self):
+        search = await run(FakeSearch([WORLD[0], WORLD[2]]))
+
+        assert search.state.completed.status is Status.DEGRADED
+        assert search.state.completed.at < REQUEST.deadline
+
+    async def test_keeps_no_answer_and_orders_no_report_of_an_empty_failure(self):
+        failed = [gathered(uf, status=SliceStatus.FAILED) for uf in (UF.SP, UF.RJ)]
+        search = await run(FakeSearch(failed))
+
+        assert search.state.completed.status is Status.EMPTY_FAILURE
+        assert search.state.completed.answer_ref is None
+        assert [c.topic.name for c in search.commands] == ["gather", "archive"]
+
+    async def test_ends_at_a_wish_to_cancel(self):
+        search = await run(FakeSearch([WORLD[0], WORLD[1], Cancelled(search_id=SEARCH_ID, at=NOW)]))
+
+        assert search.state.completed.status is Status.CANCELLED
+
+    async def test_closes_without_a_reporter(self):
+        search = await run(FakeSearch(WORLD[:3]))
+
+        assert search.names() == ["planned", "completed", "closed"]
+        assert search.state.closed.at <= REQUEST.created_at + timedelta(seconds=480)
+
+    @pytest.mark.parametrize("crash_after", range(8))
+    async def test_resumes_from_wherever_it_was_left(self, crash_after):
+        reference = await run(FakeSearch(WORLD))
+        first = FakeSearch(WORLD)
+        first.publish = dying(first, crash_after)
+        with pytest.raises(asyncio.CancelledError):
+            await run(first)
+        log = [REQUEST, *(fact.value for fact in first.facts)]
+        second = FakeSearch(WORLD, log=[*log, Lease(search_id=SEARCH_ID, owner="b", at=NOW)])
+        await run(second)
+
+        names = [fact.topic.name for fact in (*first.facts, *second.facts) if fact.topic.name != "progress"]
+        assert names == ["planned", "completed", "closed"]
+        assert second.state.completed == reference.state.completed
+
+
+def dying(search, facts):
+    publish = search.publish
+
+    async def once(outgoing):
+        if len(search.facts) >= facts:
+            raise asyncio.CancelledError
+        await publish(outgoing)
+
+    return once
