@@ -1,0 +1,1 @@
+"""The two sources and the memory, each behind one module."""

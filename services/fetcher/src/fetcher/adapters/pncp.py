@@ -1,0 +1,102 @@
+"""PNCP: lists per UF and modalidade, 50 records a page."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from contracts.values import Source
+from fetcher.adapters.http import Reply, SourceHttp
+from fetcher.adapters.once import Oddities
+from fetcher.adapters.pncp_record import Contratacao, to_licitacao
+from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised
+from fetcher.domain.attempts import AttemptFailed
+from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
+
+PUBLICACAO = "/v1/contratacoes/publicacao"
+PAGE_SIZE = 50
+"""The most that the list gives since February 2026."""
+LONGEST_SPAN = timedelta(days=365)
+OK, NO_CONTENT, BAD_REQUEST, UNPROCESSABLE = 200, 204, 400, 422
+SPURIOUS = ("Período inicial e final maior que 365 dias", "Data Inicial deve ser anterior ou igual à Data Final")
+"""What a 422 says now and then of a perfectly valid period; asking again helps."""
+
+
+class Envelope(Wire):
+    """The list's answer."""
+
+    data: list[Annotated[Contratacao | Unreadable, OrUnreadable]]
+    total_records: int = Field(default=0, alias="totalRegistros", ge=0)
+    total_pages: int = Field(default=0, alias="totalPaginas", ge=0)
+
+
+class Refusal(Wire):
+    """The body of a 4xx."""
+
+    message: str = ""
+
+
+class PncpReader:
+    """Reads pages of `/v1/contratacoes/publicacao`."""
+
+    source = Source.PNCP
+
+    def __init__(self, http: SourceHttp) -> None:
+        self._http = http
+        self._oddities = Oddities(self.source)
+
+    async def read(self, ask: PageAsk, *, within: timedelta) -> Listing:
+        """One page, in one request; AttemptFailed when it brought none."""
+        if ask.range.modalidade is None or ask.uf is None:
+            raise AttemptFailed("range.not_askable", again=False)
+        if not timedelta(0) <= ask.range.day_to - ask.range.day_from <= LONGEST_SPAN:
+            raise AttemptFailed("range.not_askable", again=False)
+        params: dict[str, str | int] = {
+            "dataInicial": f"{ask.range.day_from:%Y%m%d}",
+            "dataFinal": f"{ask.range.day_to:%Y%m%d}",
+            "codigoModalidadeContratacao": int(ask.range.modalidade),
+            "uf": ask.uf.value,
+            "pagina": ask.page,
+            "tamanhoPagina": PAGE_SIZE,
+        }
+        return self._listing(await self._http.get(PUBLICACAO, params, within=within), ask)
+
+    def _listing(self, reply: Reply, ask: PageAsk) -> Listing:
+        if reply.status == NO_CONTENT or (reply.status == BAD_REQUEST and ask.page > 1):
+            return END_OF_LIST
+        if reply.status == UNPROCESSABLE and _message(reply).startswith(SPURIOUS):
+            raise AttemptFailed("http.422.spurious", again=True)
+        if reply.status != OK:
+            raise AttemptFailed(f"http.{reply.status}", again=False)
+        envelope = _envelope(reply)
+        if not envelope.data and ask.page == 1 and envelope.total_records:
+            raise AttemptFailed("body.hollow", again=True)
+        bids, skipped = normalised(
+            envelope.data, partial(to_licitacao, asked_uf=ask.uf, oddities=self._oddities), self._oddities
+        )
+        return Listing(
+            bids=bids,
+            skipped=skipped,
+            total_records=envelope.total_records,
+            total_pages=envelope.total_pages,
+            page_size=PAGE_SIZE,
+        )
+
+
+def _envelope(reply: Reply) -> Envelope:
+    if not reply.body.strip():
+        raise AttemptFailed("body.empty", again=True)
+    if reply.is_html:
+        raise AttemptFailed("body.html", again=True)
+    try:
+        return Envelope.model_validate_json(reply.body)
+    except ValidationError as error:
+        raise AttemptFailed("body.broken", again=True) from error
+
+
+def _message(reply: Reply) -> str:
+    try:
+        return Refusal.model_validate_json(reply.body).message
+    except ValidationError:
+        return ""

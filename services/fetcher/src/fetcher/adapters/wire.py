@@ -1,0 +1,65 @@
+"""Reading a list of records of which some may be broken."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from contracts.values import Licitacao
+from fetcher.adapters.once import Oddities
+
+R = TypeVar("R")
+
+
+class Wire(BaseModel):
+    """A shape of a source: its spellings are aliases here and nowhere else; unknown fields are let be."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands where a record was."""
+
+    field: str
+    kind: str
+
+    @classmethod
+    def because(cls, error: ValidationError) -> "Unreadable":
+        """What the first of the errors says, without the record's content."""
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return cls(field=".".join(str(step) for step in first["loc"]), kind=first["type"])
+
+
+def _or_unreadable(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return read(value)
+    except ValidationError as error:
+        return Unreadable.because(error)
+
+
+OrUnreadable = WrapValidator(_or_unreadable)
+"""`Annotated[Record, OrUnreadable]`: a broken element of a list does not break the list."""
+
+
+def normalised(
+    records: Iterable[R | Unreadable], to_licitacao: Callable[[R], Licitacao], oddities: Oddities
+) -> tuple[tuple[Licitacao, ...], int]:
+    """The readable records as bids, and how many were left out."""
+    bids: list[Licitacao] = []
+    skipped = 0
+    for record in records:
+        try:
+            unreadable = record if isinstance(record, Unreadable) else None
+            if not isinstance(record, Unreadable):
+                bids.append(to_licitacao(record))
+        except ValidationError as error:
+            unreadable = Unreadable.because(error)
+        if unreadable is not None:
+            skipped += 1
+            oddities.unreadable(unreadable.field, unreadable.kind)
+    return tuple(bids), skipped
+
+
+__all__ = ["Annotated", "OrUnreadable", "Unreadable", "Wire", "normalised"]

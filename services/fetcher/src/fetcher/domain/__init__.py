@@ -1,0 +1,1 @@
+"""Pure rules of fetching: order, pace, stop, retry, text."""

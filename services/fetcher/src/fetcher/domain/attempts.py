@@ -1,0 +1,38 @@
+"""What may be tried again, how often, and when."""
+
+from datetime import timedelta
+
+TRIES = 3
+"""Requests that one page may cost."""
+FIRST_BACK_OFF = timedelta(seconds=1)
+LONGEST_BACK_OFF = timedelta(seconds=8)
+LONGEST_HOLD = timedelta(seconds=60)
+"""A source that asks for more waiting than this is asked again anyway: its block was seen to last a minute."""
+UNASKED_HOLD = timedelta(seconds=1)
+"""After a 429 that names no time, one second passes without a request."""
+
+
+class AttemptFailed(Exception):  # noqa: N818 - a past-tense fact reads better at its except
+    """One request for a page brought no page. `code` is stable: `http.503`, `timeout.http`, `body.html`..."""
+
+    def __init__(self, code: str, *, again: bool, retry_after: timedelta | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.again = again
+        """Whether asking again can help; False means permanent for the whole range."""
+        self.retry_after = retry_after
+
+    @property
+    def refused(self) -> bool:
+        """Whether the source said that it is asked too often."""
+        return self.code == "http.429"
+
+    @property
+    def hold(self) -> timedelta:
+        """How long a refusal silences this process."""
+        return min(self.retry_after or UNASKED_HOLD, LONGEST_HOLD)
+
+
+def back_off(attempt: int, *, chance: float) -> timedelta:
+    """How long to wait after the n-th failed attempt: exponential with full jitter, `chance` from [0, 1)."""
+    return min(FIRST_BACK_OFF * 2 ** (attempt - 1), LONGEST_BACK_OFF) * chance

@@ -1,0 +1,34 @@
+"""How a page fits into messages."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from contracts.values import Licitacao
+
+LARGEST_PART = 190 * 1024
+"""Bytes of bids in one message; with the message's other fields it stays below 200 KB."""
+
+
+def split(bids: Iterable[Licitacao], *, largest: int = LARGEST_PART) -> tuple[tuple[Licitacao, ...], ...]:
+    """The bids in their order, in as few consecutive parts as the bound allows; no part for no bid."""
+    parts: list[tuple[Licitacao, ...]] = []
+    part: list[Licitacao] = []
+    size = 0
+    for bid in bids:
+        length = len(bid.to_json()) + 1
+        if part and size + length > largest:
+            parts.append(tuple(part))
+            part, size = [], 0
+        part.append(bid)
+        size += length
+    if part:
+        parts.append(tuple(part))
+    return tuple(parts)
+
+
+def fingerprint(bids: Sequence[Licitacao]) -> str:
+    """What tells a repeat of a part from another reading of it: a hash of each (bid id, content hash)."""
+    digest = hashlib.sha256()
+    for bid in bids:
+        digest.update(f"{bid.id}\0{bid.content_hash}\n".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,111 @@
+"""One claim from its taking to its acknowledgement, and the bells that reach it meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from datetime import timedelta
+from typing import Final, Protocol
+
+from contracts.fetch import Bell, BellKind, FetchClaim, FetchRange, PageFetched
+from contracts.places import NATIONAL, UF
+from contracts.subjects import FETCHED, Outgoing
+from contracts.values import Source
+from servicekit.bus import Delivery
+
+from fetcher.domain.parts import fingerprint
+from fetcher.engine import Engine, Fact, Run
+
+SETTLE: Final = timedelta(seconds=5)
+"""How long the acknowledgement waits for the memory to store the last end."""
+
+
+class Memory(Protocol):
+    """The ledger's keeper."""
+
+    async def needed(self, claim: FetchClaim) -> tuple[FetchRange, ...] | None:
+        """What is still to be fetched of a claim; None when the memory does not say."""
+        ...
+
+    async def ring(self, bell: Bell) -> None:
+        """Tell whoever listens; nothing depends on its being heard."""
+        ...
+
+
+class OpenClaims:
+    """The claims that this process is fetching, so that bells find them."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[Source, UF | None], dict[Run, asyncio.Event]] = {}
+
+    @contextmanager
+    def opened(self, run: Run) -> Iterator[asyncio.Event]:
+        """Let bells reach a run; the event is set once the memory has all of its ends."""
+        place = (run.claim.source, run.claim.uf)
+        stored = self._runs.setdefault(place, {})[run] = asyncio.Event()
+        try:
+            yield stored
+        finally:
+            del self._runs[place][run]
+            if not self._runs[place]:
+                del self._runs[place]
+
+    async def hear(self, bell: Bell) -> None:
+        """`wanted` raises and lengthens what runs for the place; `ended` releases the claim that it names."""
+        for run, stored in self._runs.get((bell.source, bell.uf), {}).items():
+            if bell.kind is BellKind.WANTED:
+                if bell.priority is not None:
+                    run.raise_to(bell.priority)
+                if bell.not_after is not None:
+                    run.clock.lengthen(bell.not_after)
+            elif bell.kind is BellKind.ENDED and bell.claim_done and bell.fetch_id == run.fetch_id:
+                stored.set()
+
+
+async def fetch(
+    claim: FetchClaim,
+    delivery: Delivery,
+    *,
+    engine: Engine,
+    memory: Memory,
+    open_claims: OpenClaims,
+    settle: timedelta = SETTLE,
+) -> AsyncIterator[Outgoing]:
+    """Pages as they come, then one end per range; exhausted (acknowledged) once the memory has stored the ends."""
+    needed = await memory.needed(claim)
+    if needed == ():
+        await memory.ring(_bell(claim, delivery, BellKind.ENDED))
+        return
+    ranges = claim.ranges if needed is None else needed
+    # A delivery before this one may have ended some of the ranges under the same fetch id: then all of them count.
+    claim_ranges = len(ranges) if delivery.attempt == 1 else len(claim.ranges)
+    run = engine.begin(claim, fetch_id=delivery.sequence, ranges=ranges, claim_ranges=claim_ranges)
+    with open_claims.opened(run) as stored:
+        await memory.ring(_bell(claim, delivery, BellKind.STARTED))
+        async with aclosing(engine.fetch(run)) as facts:
+            async for fact in facts:
+                yield FETCHED.message(fact, dedup=_natural_key(fact, delivery), source=claim.source)
+        try:
+            async with asyncio.timeout(settle.total_seconds()):
+                await stored.wait()
+        except TimeoutError:
+            return
+
+
+def _bell(claim: FetchClaim, delivery: Delivery, kind: BellKind) -> Bell:
+    return Bell(
+        kind=kind,
+        source=claim.source,
+        uf=claim.uf,
+        fetch_id=delivery.sequence,
+        claim_done=kind is BellKind.ENDED,
+    )
+
+
+def _natural_key(fact: Fact, delivery: Delivery) -> str:
+    """What a repeat shares with the first: a page its content, an end its range and the delivery that read it."""
+    modalidade = NATIONAL if fact.range.modalidade is None else int(fact.range.modalidade)
+    place_in_claim = f"{modalidade}:{fact.range.day_from}"
+    if isinstance(fact, PageFetched):
+        return f"{fact.fetch_id}:{place_in_claim}:{fact.key}:{fingerprint(fact.bids)}"
+    again = "" if delivery.attempt == 1 else f":{delivery.attempt}"
+    return f"{fact.fetch_id}:end:{place_in_claim}{again}"
