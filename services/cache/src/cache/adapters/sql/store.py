@@ -1,0 +1,397 @@
+"""The memory in SQL: stores pages and ends, answers what is there and what is new."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Self
+
+import orjson
+import sqlalchemy as sa
+from contracts.fetch import PageFetched, RangeEnded, SliceStatus
+from contracts.memory import BidChanged, Remember
+from contracts.places import NATIONAL, UF
+from contracts.values import BidId, Licitacao, Modalidade, Source
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cache.adapters.sql.database import Database
+from cache.adapters.sql.tables import answers, bid_history, bids, ranges, sequence, slices
+from cache.domain.amendments import amendments
+from cache.domain.batches import StoredBid
+from cache.domain.ledger import SliceKey, SliceRecord, after_end, slices_of_end
+from cache.domain.pages import ANOTHER_AGE, RangeProgress, moment_of
+
+_PAGE = 500
+"""Rows read at a time: what a gather holds at once is bounded by it."""
+_RANGES_KEPT = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What storing one message has come to."""
+
+    changes: tuple[BidChanged, ...] = ()
+    settled: bool = False
+    """The message's range is in the ledger."""
+    claim_done: bool = False
+    """And so are the other ranges of its claim."""
+
+
+class SqlMemory:
+    """The tables as the handlers speak of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._database.close()
+
+    # -- storing
+
+    async def store(self, message: PageFetched | RangeEnded) -> Stored:
+        """Keep one page or end, in one transaction; the same one again changes nothing and tells the same."""
+        async with self._database.storing() as (connection, seq):
+            changes: tuple[BidChanged, ...] = ()
+            if isinstance(message, PageFetched):
+                changes = await _keep_bids(connection, seq, message)
+            before = await _progress(connection, message)
+            moment = moment_of(message)
+            if before is not None and before.since - moment > ANOTHER_AGE:
+                return Stored(changes=changes)
+            progress = RangeProgress.of(before, moment)
+            progress = progress.with_page(message) if isinstance(message, PageFetched) else progress.with_end(message)
+            if progress != before:
+                await _keep_progress(connection, message, progress, moment)
+                if progress.settled and progress.end is not None:
+                    await _tell_ledger(connection, seq, progress.end)
+            return Stored(
+                changes=changes,
+                settled=progress.settled,
+                claim_done=progress.settled
+                and progress.end is not None
+                and await _claim_done(connection, progress.end, progress.since),
+            )
+
+    async def remember(self, answer: Remember) -> None:
+        """Keep where a finished answer lies."""
+        row = {
+            "search_id": answer.search_id,
+            "key": answer.key,
+            "ref": answer.answer_ref.model_dump_json(),
+            "coverage": answer.coverage.model_dump_json(),
+            "oldest_fetched_at": answer.oldest_fetched_at,
+            "created_at": answer.created_at,
+        }
+        async with self._database.storing() as (connection, _seq):
+            await _upsert(connection, answers, [row])
+
+    # -- reading
+
+    async def seq(self) -> int:
+        """The `store_seq` of the last commit."""
+        async with self._database.reading() as connection:
+            value: int = (
+                await connection.execute(sa.select(sequence.c.value).where(sequence.c.name == "store"))
+            ).scalar_one()
+        return value
+
+    async def ledger(
+        self, source: Source, *, ufs: Collection[UF], first: date, last: date, after: int = 0
+    ) -> list[SliceRecord]:
+        """What the ledger holds of these UFs and days, of all modalidades, told later than `after`."""
+        async with self._database.reading() as connection:
+            return await _records(connection, source, ufs=ufs, first=first, last=last, after=after)
+
+    async def stored(self, source: Source, uf: UF, *, first: date, last: date) -> AsyncIterator[list[StoredBid]]:
+        """Every bid of one UF published on these days, some hundreds at a time."""
+        day, bid_id = first, ""
+        while True:
+            rows = await self._bids(
+                sa.select(bids)
+                .where(bids.c.source == source, bids.c.uf == uf, bids.c.day >= day, bids.c.day <= last)
+                .where(sa.or_(bids.c.day > day, bids.c.id > bid_id))
+                .order_by(bids.c.day, bids.c.id)
+            )
+            if rows:
+                yield rows
+            if len(rows) < _PAGE:
+                return
+            day, bid_id = rows[-1].bid.day, rows[-1].bid.id
+
+    async def news(self, source: Source, *, ufs: Collection[UF], after: int) -> AsyncIterator[list[StoredBid]]:
+        """Every bid of these UFs stored, or seen again, later than `after`."""
+        bid_id = ""
+        while True:
+            rows = await self._bids(
+                sa.select(bids)
+                .where(bids.c.source == source, bids.c.uf.in_(ufs), bids.c.store_seq >= after)
+                .where(sa.or_(bids.c.store_seq > after, bids.c.id > bid_id) if bid_id else bids.c.store_seq > after)
+                .order_by(bids.c.store_seq, bids.c.id)
+            )
+            if rows:
+                yield rows
+            if len(rows) < _PAGE:
+                return
+            after, bid_id = rows[-1].store_seq, rows[-1].bid.id
+
+    async def _bids(self, query: "sa.Select[Any]") -> list[StoredBid]:
+        async with self._database.reading() as connection:
+            return [_stored_bid(row) for row in await connection.execute(query.limit(_PAGE))]
+
+    async def bid(self, bid_id: BidId) -> StoredBid | None:
+        """One bid by its id."""
+        found = await self._bids(sa.select(bids).where(bids.c.id == bid_id))
+        return found[0] if found else None
+
+    async def pages(self, source: Source, uf: UF, *, first: date, last: date, since: datetime) -> int:
+        """How many pages fetches that touched these days brought since a moment; of a national listing, all its pages."""
+        place = NATIONAL if source.national else uf
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                sa.select(ranges.c.pages).where(
+                    ranges.c.source == source,
+                    ranges.c.place == place,
+                    ranges.c.touched_at >= since,
+                    ranges.c.day_from <= last,
+                    ranges.c.day_to >= first,
+                )
+            )
+            return sum(len({key.partition(".")[0] for key in orjson.loads(row.pages)}) for row in rows)
+
+
+# -- bids
+
+
+async def _keep_bids(connection: AsyncConnection, seq: int, page: PageFetched) -> tuple[BidChanged, ...]:
+    arrived = {bid.id: bid for bid in page.bids}
+    if not arrived:
+        return ()
+    held = {
+        row.id: row for row in await connection.execute(sa.select(bids).where(bids.c.id.in_(arrived)))
+    }  # fmt: skip
+    rows, replaced = [], []
+    for bid in arrived.values():
+        old = held.get(bid.id)
+        if old is not None and old.last_seen > page.fetched_at:
+            continue  # a page that waited longer on its way does not turn the clock back
+        content, content_hash = bid.to_json().decode(), bid.content_hash
+        changed = old is None or old.hash != content_hash
+        if old is not None and changed:
+            replaced.append(
+                {
+                    "bid_id": bid.id,
+                    "replaced_at": page.fetched_at,
+                    "hash": old.hash,
+                    "content": old.content,
+                    "since": old.since,
+                }
+            )
+        rows.append(
+            {
+                "id": bid.id,
+                "source": bid.source,
+                "uf": bid.uf,
+                "modalidade": int(bid.modalidade),
+                "day": bid.day,
+                "hash": content_hash,
+                "content": content,
+                "first_seen": page.fetched_at if old is None else old.first_seen,
+                "since": page.fetched_at if old is None or changed else old.since,
+                "last_seen": page.fetched_at,
+                "store_seq": seq,
+            }
+        )
+    await _upsert(connection, bids, rows)
+    await _upsert(connection, bid_history, replaced)
+    return await _changes(connection, page, arrived)
+
+
+async def _changes(
+    connection: AsyncConnection, page: PageFetched, arrived: Mapping[BidId, Licitacao]
+) -> tuple[BidChanged, ...]:
+    """What this page amended, from the history: a redelivered page tells it again, under the same ids."""
+    rows = await connection.execute(
+        sa.select(bid_history.c.bid_id, bid_history.c.content).where(
+            bid_history.c.replaced_at == page.fetched_at, bid_history.c.bid_id.in_(arrived)
+        )
+    )
+    return tuple(
+        change
+        for row in rows
+        for change in amendments(
+            Licitacao.model_validate_json(row.content), arrived[row.bid_id], seen_at=page.fetched_at
+        )
+    )
+
+
+def _stored_bid(row: "sa.Row[Any]") -> StoredBid:
+    return StoredBid(
+        bid=Licitacao.model_validate_json(row.content),
+        hash=row.hash,
+        size=len(row.content.encode()),
+        since=row.since,
+        last_seen=row.last_seen,
+        store_seq=row.store_seq,
+    )
+
+
+# -- what has arrived of a range
+
+
+def _range_key(message: PageFetched | RangeEnded) -> dict[str, Any]:
+    return {
+        "source": message.source,
+        "place": message.uf or NATIONAL,
+        "fetch_id": message.fetch_id,
+        "modalidade": -1 if message.range.modalidade is None else int(message.range.modalidade),
+        "day_from": message.range.day_from,
+        "day_to": message.range.day_to,
+    }
+
+
+async def _progress(connection: AsyncConnection, message: PageFetched | RangeEnded) -> RangeProgress | None:
+    key = _range_key(message)
+    row = (
+        await connection.execute(sa.select(ranges).where(*(ranges.c[name] == value for name, value in key.items())))
+    ).one_or_none()
+    if row is None:
+        return None
+    return RangeProgress(
+        since=row.since,
+        pages=frozenset(orjson.loads(row.pages)),
+        end=RangeEnded.model_validate_json(row.end) if row.end else None,
+    )
+
+
+async def _keep_progress(
+    connection: AsyncConnection, message: PageFetched | RangeEnded, progress: RangeProgress, moment: datetime
+) -> None:
+    row = {
+        **_range_key(message),
+        "since": progress.since,
+        "touched_at": moment,
+        "pages": orjson.dumps(sorted(progress.pages)).decode(),
+        "end": progress.end.model_dump_json() if progress.end else None,
+        "settled": progress.settled,
+    }
+    await _upsert(connection, ranges, [row])
+    if progress.settled:
+        await connection.execute(
+            sa.delete(ranges).where(ranges.c.source == message.source, ranges.c.touched_at < moment - _RANGES_KEPT)
+        )
+
+
+async def _claim_done(connection: AsyncConnection, end: RangeEnded, since: datetime) -> bool:
+    settled: int = (
+        await connection.execute(
+            sa.select(sa.func.count()).where(
+                ranges.c.source == end.source,
+                ranges.c.place == (end.uf or NATIONAL),
+                ranges.c.fetch_id == end.fetch_id,
+                ranges.c.since >= since - ANOTHER_AGE,
+                ranges.c.settled.is_(True),
+            )
+        )
+    ).scalar_one()
+    return settled >= end.claim_ranges
+
+
+# -- the ledger
+
+
+async def _tell_ledger(connection: AsyncConnection, seq: int, end: RangeEnded) -> None:
+    keys = list(slices_of_end(end))
+    if not keys:
+        return
+    ufs, first, last = {key.uf for key in keys}, min(key.day for key in keys), max(key.day for key in keys)
+    known = {
+        record.key: record
+        for record in await _records(connection, end.source, ufs=ufs, first=first, last=last, after=0)
+    }
+    counts = await _counts(connection, end.source, ufs=ufs, first=first, last=last)
+    rows = []
+    for key in keys:
+        before = known.get(key)
+        record = after_end(before, key, end)
+        if record != before:
+            rows.append(_slice_row(end.source, record, records=counts.get(key, 0), seq=seq))
+    await _upsert(connection, slices, rows)
+
+
+async def _records(
+    connection: AsyncConnection, source: Source, *, ufs: Collection[UF], first: date, last: date, after: int
+) -> list[SliceRecord]:
+    query = sa.select(slices).where(slices.c.source == source, slices.c.day >= first, slices.c.day <= last)
+    if len(ufs) < len(UF):
+        query = query.where(slices.c.uf.in_(ufs))
+    if after:
+        query = query.where(slices.c.store_seq > after)
+    return [_record(row) for row in await connection.execute(query)]
+
+
+async def _counts(
+    connection: AsyncConnection, source: Source, *, ufs: Collection[UF], first: date, last: date
+) -> dict[SliceKey, int]:
+    query = (
+        sa.select(bids.c.uf, bids.c.modalidade, bids.c.day, sa.func.count())
+        .where(bids.c.source == source, bids.c.uf.in_(ufs), bids.c.day >= first, bids.c.day <= last)
+        .group_by(bids.c.uf, bids.c.modalidade, bids.c.day)
+    )
+    return {
+        SliceKey(UF(uf), Modalidade(modalidade), day): count
+        for uf, modalidade, day, count in await connection.execute(query)
+    }
+
+
+def _slice_row(source: Source, record: SliceRecord, *, records: int, seq: int) -> dict[str, Any]:
+    return {
+        "source": source,
+        "uf": record.key.uf,
+        "modalidade": int(record.key.modalidade),
+        "day": record.key.day,
+        "status": record.status,
+        "why": record.why,
+        "fetched_at": record.fetched_at,
+        "done_at": record.done_at,
+        "last_attempt_at": record.attempt_at,
+        "fetch_id": record.attempt_id,
+        "attempt_status": record.attempt_status,
+        "attempt_why": record.attempt_why,
+        "records": records,
+        "store_seq": seq,
+    }
+
+
+def _record(row: "sa.Row[Any]") -> SliceRecord:
+    return SliceRecord(
+        key=SliceKey(UF(row.uf), Modalidade(row.modalidade), row.day),
+        status=SliceStatus(row.status),
+        why=row.why,
+        fetched_at=row.fetched_at,
+        done_at=row.done_at,
+        attempt_at=row.last_attempt_at,
+        attempt_id=row.fetch_id,
+        attempt_status=SliceStatus(row.attempt_status),
+        attempt_why=row.attempt_why,
+    )
+
+
+async def _upsert(connection: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    keys = [column.name for column in table.primary_key]
+    await connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=keys,
+            set_={column.name: insert.excluded[column.name] for column in _others(table, keys)},
+        ),
+        list(rows),
+    )
+
+
+def _others(table: sa.Table, keys: Collection[str]) -> Iterable[sa.Column[Any]]:
+    return (column for column in table.columns if column.name not in keys)

@@ -1,0 +1,125 @@
+"""The tables; `migrations/` makes them, this is how the code speaks of them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.engine import Dialect
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC moment. SQLite forgets the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC, as both databases keep it."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Aware again."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = MetaData()
+
+sequence = Table(
+    "sequence", metadata,
+    Column("name", String(20), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)  # fmt: skip
+"""One row, `store`. Whoever stores adds one to it first and so holds its lock until the commit: `store_seq` is in the
+order of the commits, and no reader can see a higher one before a lower."""
+
+bids = Table(
+    "bids", metadata,
+    Column("id", String(40), primary_key=True),
+    Column("source", String(10), nullable=False),
+    Column("uf", String(2), nullable=False),
+    Column("modalidade", SmallInteger, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("hash", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("first_seen", Moment, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("store_seq", BigInteger, nullable=False),
+    Index("bids_by_slice", "source", "uf", "day", "id"),
+    Index("bids_by_store_seq", "source", "store_seq"),
+)  # fmt: skip
+"""`first_seen` of the bid, `since` of its present content, `last_seen` on any page."""
+
+bid_history = Table(
+    "bid_history", metadata,
+    Column("bid_id", String(40), primary_key=True),
+    Column("replaced_at", Moment, primary_key=True),
+    Column("hash", String(16), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+)  # fmt: skip
+
+slices = Table(
+    "slices", metadata,
+    Column("source", String(10), primary_key=True),
+    Column("uf", String(2), primary_key=True),
+    Column("modalidade", SmallInteger, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("status", String(10), nullable=False),
+    Column("why", String(200)),
+    Column("fetched_at", Moment),
+    Column("done_at", Moment),
+    Column("last_attempt_at", Moment, nullable=False),
+    Column("fetch_id", BigInteger, nullable=False),
+    Column("attempt_status", String(10), nullable=False),
+    Column("attempt_why", String(200)),
+    Column("records", Integer, nullable=False),
+    Column("store_seq", BigInteger, nullable=False),
+    Index("slices_by_store_seq", "source", "store_seq"),
+)  # fmt: skip
+"""The ledger. `status` is the best look so far, `attempt_*` the last try, whose fetch id `fetch_id` is."""
+
+ranges = Table(
+    "ranges", metadata,
+    Column("source", String(10), primary_key=True),
+    Column("place", String(2), primary_key=True),
+    Column("fetch_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("modalidade", SmallInteger, primary_key=True),
+    Column("day_from", Date, primary_key=True),
+    Column("day_to", Date, primary_key=True),
+    Column("since", Moment, nullable=False),
+    Column("touched_at", Moment, nullable=False),
+    Column("pages", Text, nullable=False),
+    Column("end", Text),
+    Column("settled", Boolean, nullable=False),
+    Index("ranges_by_touch", "source", "touched_at"),
+)  # fmt: skip
+"""What has arrived of each range of each fetch; modalidade -1 is every one, place BR the country."""
+
+answers = Table(
+    "answers", metadata,
+    Column("search_id", String(32), primary_key=True),
+    Column("key", String(200), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("coverage", Text, nullable=False),
+    Column("oldest_fetched_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Index("answers_by_key", "key", "created_at"),
+)  # fmt: skip

@@ -1,0 +1,284 @@
+"""One search x source on its way: which slices are still waited for, which bids were emitted, when a UF is over."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.classification import JudgeBids, SightedBid
+from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
+from contracts.memory import Gather, Gathered
+from contracts.places import UF, UFS
+from contracts.values import BidId
+
+from cache.domain.batches import StoredBid, batch_key, split
+from cache.domain.ledger import SliceKey, SliceRecord, after_end, is_due, merged, runs, slices_of_end
+from cache.domain.pages import RangeProgress, moment_of
+
+REPORT_RESERVE = timedelta(seconds=5)
+"""What a gather keeps of its time for its report (DESIGN 4.3)."""
+END_RESERVE = timedelta(seconds=2)
+"""What it keeps besides for the ends of a fetch that was cut to reach the ledger."""
+WORTH_ASKING = timedelta(seconds=1)
+"""With less time left no claim is made."""
+FAILED_FETCHES = 2
+"""A slice is tried once, and once more when that failed (T04.3)."""
+UNANSWERED_CLAIMS = 3
+"""A claim taken away without a word in the ledger (not needed after all, or given up) is made so often."""
+CUT = "timeout.source"
+"""Why a slice is missing that the gather was still waiting for."""
+
+Place = UF | None
+"""Of a claim: None is the national listing."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """Bids of one UF that are ready but do not fill a batch yet."""
+
+    bids: list[StoredBid]
+    since: datetime
+
+
+class Gathering:
+    """The state of one gather; it is told what the memory says and says what to do next."""
+
+    def __init__(self, command: Gather, *, reported: Iterable[UF], now: datetime) -> None:
+        self.command = command
+        self.source = command.source
+        self.ufs = tuple(uf for uf in command.ufs if uf not in set(reported))
+        """The UFs to report; those already in the log are left out."""
+        self.open: set[UF] = set(self.ufs)
+        self.without_uf = set(UFS) <= set(command.ufs)
+        """Whether bids without a UF are asked as well."""
+        self.ledger: dict[SliceKey, SliceRecord] = {}
+        self._days = frozenset(command.days)
+        self._modalidades = frozenset(command.modalidades)
+        self._waiting: dict[UF, set[SliceKey]] = {
+            uf: {SliceKey(uf, modalidade, day) for modalidade in command.modalidades for day in command.days}
+            for uf in self.ufs
+        }
+        self._failed: dict[SliceKey, set[int]] = defaultdict(set)
+        self._claimed: Counter[SliceKey] = Counter()
+        self._retry_at: dict[Place, datetime] = {}
+        self._overlay: dict[tuple[int, UF | None, FetchRange], RangeProgress] = {}
+        self._emitted: dict[UF, dict[BidId, str]] = defaultdict(dict)
+        self._batches: dict[UF, dict[str, None]] = defaultdict(dict)
+        self._held: dict[UF, _Held] = {}
+        self._passed_over: set[UF] = set()
+        self._begun = now
+
+    # -- time
+
+    @property
+    def report_at(self) -> datetime:
+        """When every UF is reported, done or not."""
+        return self.command.deadline - REPORT_RESERVE
+
+    @property
+    def claims_until(self) -> datetime:
+        """No fetch for this gather goes on after this."""
+        return self.report_at - END_RESERVE
+
+    # -- the ledger
+
+    @property
+    def newer_than(self) -> datetime | None:
+        """With `force_refresh`, what was fetched before the search was asked is due."""
+        return self.command.asked_at if self.command.force_refresh else None
+
+    def learn(self, records: Iterable[SliceRecord], *, now: datetime, retry_delay: timedelta) -> None:
+        """Take what the ledger says: slices that are well, or tried often enough, are waited for no more."""
+        for record in records:
+            self.ledger[record.key] = record
+            waiting = self._waiting.get(record.key.uf)
+            if waiting is None or record.key not in waiting:
+                continue
+            if self._settles(record, now):
+                waiting.discard(record.key)
+            elif record.attempt_at >= self.command.asked_at:
+                self._retry_at[self.place(record.key.uf)] = now + retry_delay
+
+    def _settles(self, record: SliceRecord, now: datetime) -> bool:
+        if not is_due(record, now=now, newer_than=self.newer_than):
+            return True
+        if record.attempt_at < self.command.asked_at:
+            return False
+        if record.attempt_status is SliceStatus.COMPLETE:
+            return True
+        self._failed[record.key].add(record.attempt_id)
+        return len(self._failed[record.key]) >= FAILED_FETCHES
+
+    def waits_for(self, uf: UF) -> bool:
+        """Whether a slice of this UF may still be fetched in time."""
+        return bool(self._waiting.get(uf))
+
+    def finished(self, *, now: datetime) -> list[UF]:
+        """The open UFs that are over: nothing is waited for, or the time is up."""
+        late = now >= self.report_at
+        return [uf for uf in self.ufs if uf in self.open and (late or not self.waits_for(uf))]
+
+    # -- claims
+
+    def place(self, uf: UF) -> Place:
+        """What a claim for this UF names."""
+        return None if self.source.national else uf
+
+    def claims(self, *, now: datetime) -> list[FetchClaim]:
+        """One claim for each place in which something is waited for, unless too late or soon after a failure."""
+        if now + WORTH_ASKING > self.claims_until:
+            return []
+        waiting = [uf for uf in self.ufs if uf in self.open and self.waits_for(uf)]
+        return [
+            FetchClaim(
+                source=self.source,
+                uf=place,
+                ranges=self._ranges(place, waiting),
+                priority=self.command.priority,
+                tenant=self.command.tenant,
+                search_id=self.command.search_id,
+                not_after=self.claims_until,
+                claimed_at=now,
+                newer_than=self.newer_than,
+            )
+            for place in dict.fromkeys(self.place(uf) for uf in waiting)
+            if now >= self._retry_at.get(place, now)
+        ]
+
+    def _ranges(self, place: Place, waiting: Sequence[UF]) -> tuple[FetchRange, ...]:
+        if place is None:
+            return merged(None, {key.day for uf in waiting for key in self._waiting[uf]})
+        return tuple(
+            each
+            for modalidade in self.command.modalidades
+            for each in merged(modalidade, {key.day for key in self._waiting[place] if key.modalidade is modalidade})
+        )
+
+    def claimed(self, claim: FetchClaim) -> None:
+        """A claim was taken: after too many that left no trace in the ledger, its slices are waited for no more."""
+        for uf in self.ufs:
+            if self.place(uf) != claim.uf:
+                continue
+            for key in tuple(self._waiting[uf]):
+                self._claimed[key] += 1
+                if self._claimed[key] > UNANSWERED_CLAIMS:
+                    self._waiting[uf].discard(key)
+
+    # -- bids
+
+    def take(self, bids: Iterable[StoredBid], *, now: datetime, last: bool = False) -> None:
+        """Hold the asked bids ready that were not emitted with this content yet.
+
+        A stored bid of a slice that is still waited for is passed over until the fetch has ended (`last`): a live
+        record wins over a stored one.
+        """
+        for each in bids:
+            bid = each.bid
+            if not self._asked(each) or self._emitted[bid.uf].get(bid.id) == each.hash:
+                continue
+            if not last and each.last_seen < self.command.asked_at and self._stays_open(bid.uf, each):
+                self._passed_over.add(bid.uf)
+                continue
+            self._emitted[bid.uf][bid.id] = each.hash
+            self._held.setdefault(bid.uf, _Held([], now)).bids.append(each)
+
+    def _asked(self, each: StoredBid) -> bool:
+        bid = each.bid
+        if bid.source is not self.source or bid.modalidade not in self._modalidades or bid.day not in self._days:
+            return False
+        return bid.uf in self.open or (bid.uf is UF.XX and self.without_uf)
+
+    def _stays_open(self, uf: UF, each: StoredBid) -> bool:
+        if uf is UF.XX:
+            return any(self._waiting.values())
+        return SliceKey(uf, each.bid.modalidade, each.bid.day) in self._waiting[uf]
+
+    def passed_over(self, uf: UF) -> bool:
+        """Whether stored bids of this UF were left for its end."""
+        return uf in self._passed_over
+
+    def ready(self, *, now: datetime, linger: timedelta, flush: UF | None = None) -> list[JudgeBids]:
+        """The batches to emit now: full ones, those that have lingered, and all of the UF to flush."""
+        commands: list[JudgeBids] = []
+        for uf in sorted(self._held):
+            held = self._held[uf]
+            all_of_it = uf is flush or now - held.since >= linger
+            batches, left = split(held.bids, whole_only=not all_of_it)
+            if batches:
+                held.since = now
+            held.bids = left
+            commands += [self._command(uf, batch) for batch in batches]
+        return commands
+
+    def _command(self, uf: UF, batch: Sequence[StoredBid]) -> JudgeBids:
+        key = batch_key(self.source, uf, ((each.bid.id, each.hash) for each in batch))
+        self._batches[uf][key] = None
+        return JudgeBids(
+            search_id=self.command.search_id,
+            batch=key,
+            source=self.source,
+            uf=uf,
+            bids=tuple(
+                SightedBid(bid=each.bid, seen_at=each.since, live=each.last_seen >= self.command.asked_at)
+                for each in batch
+            ),
+            lens=self.command.lens,
+            deadline=self.command.search_deadline,
+        )
+
+    # -- the report
+
+    def is_last(self, uf: UF) -> bool:
+        """Whether this is the last open UF: bids without a UF are reported with it."""
+        return self.open == {uf}
+
+    def report(self, uf: UF, *, pages: int, now: datetime) -> Gathered:
+        """The one fact that ends a UF, whose batches cover every bid that was held of it."""
+        with_none = self.without_uf and self.is_last(uf)
+        self.open.discard(uf)
+        batches = [*self._batches.pop(uf, {}), *(self._batches.pop(UF.XX, {}) if with_none else {})]
+        records = len(self._emitted.pop(uf, {})) + (len(self._emitted.pop(UF.XX, {})) if with_none else 0)
+        self._held.pop(uf, None)
+        return Gathered(
+            search_id=self.command.search_id,
+            source=self.source,
+            uf=uf,
+            runs=runs(
+                uf, self.command.modalidades, self.command.days, self.ledger, asked_at=self.command.asked_at, cut=CUT
+            ),
+            batches=tuple(batches),
+            records=records,
+            pages=pages,
+            duration_ms=max(0, round((now - self._begun).total_seconds() * 1000)),
+        )
+
+    # -- with SQL away the bells carry what the ledger cannot say
+
+    def overhear(self, message: PageFetched | RangeEnded, *, now: datetime, retry_delay: timedelta) -> None:
+        """Take a page or an end from a bell: its bids as live ones, its slices once all its pages were heard."""
+        key = (message.fetch_id, message.uf, message.range)
+        progress = RangeProgress.of(self._overlay.get(key), moment_of(message))
+        if isinstance(message, PageFetched):
+            progress = progress.with_page(message)
+            self.take((_overheard(message, number) for number in range(len(message.bids))), now=now)
+        else:
+            progress = progress.with_end(message)
+        self._overlay[key] = progress
+        if progress.end is not None and progress.settled:
+            end = progress.end
+            asked = (each for each in slices_of_end(end) if each in self._waiting.get(each.uf, ()))
+            self.learn(
+                [after_end(self.ledger.get(each), each, end) for each in asked], now=now, retry_delay=retry_delay
+            )
+
+
+def _overheard(page: PageFetched, number: int) -> StoredBid:
+    bid = page.bids[number]
+    return StoredBid(
+        bid=bid,
+        hash=bid.content_hash,
+        size=len(bid.to_json()),
+        since=page.fetched_at,
+        last_seen=page.fetched_at,
+        store_seq=0,
+    )

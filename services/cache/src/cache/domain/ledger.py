@@ -1,0 +1,223 @@
+"""The ledger of what was looked at: how fresh a slice is, what an end of a fetch makes of it, what is still needed."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from contracts.fetch import FetchRange, RangeEnded, SliceStatus
+from contracts.memory import SliceRun
+from contracts.places import UF
+from contracts.values import Modalidade
+from contracts.when import days_between, end_of_day
+
+FRESH_SAME_DAY = timedelta(minutes=30)
+"""A day read before it was over goes on growing."""
+FRESH_NEXT_DAY = timedelta(hours=6)
+"""Late publications and corrections mostly come on the day after."""
+FRESH_OLDER = timedelta(hours=24)
+
+EVERY_UF: tuple[UF, ...] = tuple(UF)
+"""The 27 and `XX`: what a national end speaks of."""
+EVERY_MODALIDADE: tuple[Modalidade, ...] = tuple(Modalidade)
+
+
+class SliceKey(NamedTuple):
+    """A slice within one source."""
+
+    uf: UF
+    modalidade: Modalidade
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRecord:
+    """What the ledger says of one slice: the best look so far, and the last attempt."""
+
+    key: SliceKey
+    status: SliceStatus
+    why: str | None
+    fetched_at: datetime | None
+    """When the fetch began whose result `status` is; None when no page ever came."""
+    done_at: datetime | None
+    """When that fetch was over."""
+    attempt_at: datetime
+    """When the last fetch began, whatever came of it."""
+    attempt_id: int
+    """Its fetch id."""
+    attempt_status: SliceStatus
+    attempt_why: str | None
+
+
+def fresh_until(day: date, fetched_at: datetime) -> datetime:
+    """Until when a complete look at a day counts; decided by when its fetch began, not by what day it is called later."""
+    if fetched_at < _over(day):
+        return fetched_at + FRESH_SAME_DAY
+    if fetched_at < _over(day + timedelta(days=1)):
+        return fetched_at + FRESH_NEXT_DAY
+    return fetched_at + FRESH_OLDER
+
+
+_over = lru_cache(maxsize=4096)(end_of_day)  # a national range asks it thousands of times for a few days
+
+
+def is_due(record: SliceRecord | None, *, now: datetime, newer_than: datetime | None = None) -> bool:
+    """Whether a slice has to be fetched: never completely read, no longer fresh, or read before `newer_than`."""
+    if record is None or record.status is not SliceStatus.COMPLETE or record.fetched_at is None:
+        return True
+    if newer_than is not None and record.fetched_at < newer_than:
+        return True
+    return now >= fresh_until(record.key.day, record.fetched_at)
+
+
+def after_end(before: SliceRecord | None, key: SliceKey, end: RangeEnded) -> SliceRecord:
+    """The record once an end, all of whose pages are stored, has been told. A worse look never replaces a better one.
+
+    The order of ends does not matter: of two looks of one quality the one begun later counts.
+    """
+    came = SliceRecord(
+        key=key,
+        status=end.status,
+        why=end.why,
+        fetched_at=None if end.status is SliceStatus.FAILED else end.started_at,
+        done_at=end.ended_at,
+        attempt_at=end.started_at,
+        attempt_id=end.fetch_id,
+        attempt_status=end.status,
+        attempt_why=end.why,
+    )
+    if before is None:
+        return came
+    best = came if _better(came, before) else before
+    last = came if (came.attempt_at, came.attempt_id) >= (before.attempt_at, before.attempt_id) else before
+    return replace(
+        best,
+        attempt_at=last.attempt_at,
+        attempt_id=last.attempt_id,
+        attempt_status=last.attempt_status,
+        attempt_why=last.attempt_why,
+    )
+
+
+_QUALITY = {SliceStatus.NEVER: 0, SliceStatus.FAILED: 1, SliceStatus.PARTIAL: 2, SliceStatus.COMPLETE: 3}
+
+
+def _better(came: SliceRecord, before: SliceRecord) -> bool:
+    if _QUALITY[came.status] != _QUALITY[before.status]:
+        return _QUALITY[came.status] > _QUALITY[before.status]
+    return (came.attempt_at, came.attempt_id) >= (before.fetched_at or before.attempt_at, 0)
+
+
+def slices_of_end(end: RangeEnded) -> Iterator[SliceKey]:
+    """The slices that an end speaks of: a national one of every UF and modalidade, a widened one of its inner days only."""
+    first = max(end.range.day_from, end.inner_from or end.range.day_from)
+    last = min(end.range.day_to, end.inner_to or end.range.day_to)
+    ufs = EVERY_UF if end.uf is None else (end.uf,)
+    modalidades = EVERY_MODALIDADE if end.range.modalidade is None else (end.range.modalidade,)
+    return (
+        SliceKey(uf, modalidade, day) for uf in ufs for modalidade in modalidades for day in days_between(first, last)
+    )
+
+
+def slices_of_ranges(uf: UF | None, ranges: Iterable[FetchRange]) -> Iterator[SliceKey]:
+    """The slices that ranges of one place cover."""
+    for each in ranges:
+        for place in EVERY_UF if uf is None else (uf,):
+            for modalidade in EVERY_MODALIDADE if each.modalidade is None else (each.modalidade,):
+                for day in days_between(each.day_from, each.day_to):
+                    yield SliceKey(place, modalidade, day)
+
+
+def needed(
+    uf: UF | None,
+    ranges: Sequence[FetchRange],
+    ledger: Mapping[SliceKey, SliceRecord],
+    *,
+    now: datetime,
+    newer_than: datetime | None = None,
+) -> tuple[FetchRange, ...]:
+    """What of these ranges is missing or due, as ranges of consecutive days, in the order asked."""
+    return tuple(
+        left
+        for each in ranges
+        for left in merged(
+            each.modalidade,
+            {
+                key.day
+                for key in slices_of_ranges(uf, (each,))
+                if is_due(ledger.get(key), now=now, newer_than=newer_than)
+            },
+        )
+    )
+
+
+def merged(modalidade: Modalidade | None, days: Iterable[date]) -> tuple[FetchRange, ...]:
+    """The ranges of consecutive days that cover exactly these days."""
+    return tuple(
+        FetchRange(modalidade=modalidade, day_from=first, day_to=last)
+        for first, last in _consecutive(sorted(set(days)), lambda _before, _after: True)
+    )
+
+
+def runs(
+    uf: UF,
+    modalidades: Iterable[Modalidade],
+    days: Iterable[date],
+    ledger: Mapping[SliceKey, SliceRecord],
+    *,
+    asked_at: datetime,
+    cut: str,
+) -> tuple[SliceRun, ...]:
+    """What the ledger says of each asked slice of one UF, each counted once, equal neighbours joined.
+
+    A look counts as live when its fetch was over after the search was asked. `cut` is why a slice that nobody has
+    tried since is missing.
+    """
+    ordered = sorted(set(days))
+    joined = []
+    for modalidade in dict.fromkeys(modalidades):
+        each_day = {
+            day: _run(ledger.get(SliceKey(uf, modalidade, day)), modalidade, day, asked_at, cut) for day in ordered
+        }
+        for first, last in _consecutive(ordered, lambda a, b, said=each_day: _alike(said[a], said[b])):
+            oldest = min((at for day in days_between(first, last) if (at := each_day[day].fetched_at)), default=None)
+            joined.append(each_day[first].model_copy(update={"day_to": last, "fetched_at": oldest}))
+    return tuple(joined)
+
+
+def _run(record: SliceRecord | None, modalidade: Modalidade, day: date, asked_at: datetime, cut: str) -> SliceRun:
+    if record is None:
+        return SliceRun(modalidade=modalidade, day_from=day, day_to=day, status=SliceStatus.NEVER, why=cut)
+    if record.status is SliceStatus.COMPLETE:
+        # a stored look that the last fetch could not renew says why it is not newer
+        why = record.attempt_why if record.attempt_status is not SliceStatus.COMPLETE else None
+    else:
+        why = record.attempt_why if record.attempt_at >= asked_at else cut
+    return SliceRun(
+        modalidade=modalidade,
+        day_from=day,
+        day_to=day,
+        status=record.status,
+        why=why,
+        fetched_at=record.fetched_at,
+        live=record.fetched_at is not None and record.done_at is not None and record.done_at >= asked_at,
+    )
+
+
+def _alike(one: SliceRun, other: SliceRun) -> bool:
+    return (one.status, one.why, one.live) == (other.status, other.why, other.live)
+
+
+def _consecutive(days: Sequence[date], joins: Callable[[date, date], bool]) -> Iterator[tuple[date, date]]:
+    first = before = None
+    for day in days:
+        if first is None or before is None:
+            first = before = day
+        elif day - before == timedelta(days=1) and joins(before, day):
+            before = day
+        else:
+            yield first, before
+            first = before = day
+    if first is not None and before is not None:
+        yield first, before

@@ -1,0 +1,287 @@
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from cache.adapters.sql.database import Database
+from cache.adapters.sql.store import SqlMemory
+from cache.adapters.sql.tables import bid_history, metadata, ranges, slices
+from cache.domain.ledger import is_due
+from contracts.fetch import SliceStatus
+from contracts.memory import Remember
+from contracts.places import UF
+from contracts.report import ObjectRef
+from contracts.state import Coverage
+from contracts.values import Modalidade, Situacao, Source
+from servicekit.errors import DependencyAway
+
+
+async def everything(memory: SqlMemory, make: Any, uf: UF = UF.SP, source: Source = Source.PNCP) -> list[Any]:
+    days = make.days(30)
+    return [each async for page in memory.stored(source, uf, first=days[0], last=days[-1]) for each in page]
+
+
+async def the_ledger(memory: SqlMemory, make: Any, source: Source = Source.PNCP, **more: Any) -> dict[Any, Any]:
+    days = make.days(30)
+    records = await memory.ledger(source, ufs=tuple(UF), first=days[0], last=days[-1], **more)
+    return {record.key: record for record in records}
+
+
+async def count(database: Database, table: sa.Table) -> int:
+    async with database.reading() as connection:
+        number: int = (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
+    return number
+
+
+class TestMigrations:
+    async def test_make_the_tables_that_the_code_speaks_of(self, database: Database):
+        await database.migrate()
+        async with database.reading() as connection:
+            made = await connection.run_sync(
+                lambda sync: {
+                    name: {
+                        "columns": {column["name"] for column in sa.inspect(sync).get_columns(name)},
+                        "indexes": {index["name"] for index in sa.inspect(sync).get_indexes(name)},
+                        "keys": sa.inspect(sync).get_pk_constraint(name)["constrained_columns"],
+                    }
+                    for name in metadata.tables
+                }
+            )
+        assert made == {
+            name: {
+                "columns": set(table.columns.keys()),
+                "indexes": {index.name for index in table.indexes},
+                "keys": [column.name for column in table.primary_key],
+            }
+            for name, table in metadata.tables.items()
+        }
+
+    async def test_run_once_when_several_processes_start_together(self, database: Database):
+        others = [Database(database._url) for _ in range(4)]
+        await asyncio.gather(database.migrate(), *(other.migrate() for other in others))
+        assert [await SqlMemory(other).seq() for other in (database, *others)] == [0] * 5
+        for other in others:
+            await other.close()
+
+    async def test_keep_what_is_there_when_run_again(self, database: Database, memory: SqlMemory, make: Any):
+        await memory.store(make.page(make.bid()))
+        again = Database(database._url)
+        assert await SqlMemory(again).bid(make.bid().id) is not None
+        await again.close()
+
+
+class TestStoringPages:
+    async def test_keeps_the_bids_as_they_came(self, memory: SqlMemory, make: Any):
+        bid = make.bid(municipio="São José dos Campos", data_encerramento=make.now)
+        page = make.page(bid)
+        stored = await memory.store(page)
+
+        (held,) = await everything(memory, make)
+        assert held.bid == bid
+        assert (held.since, held.last_seen, held.hash) == (page.fetched_at, page.fetched_at, bid.content_hash)
+        assert not stored.settled
+        assert stored.changes == ()
+
+    async def test_tells_each_amendment_and_keeps_the_old_content(
+        self, database: Database, memory: SqlMemory, make: Any
+    ):
+        old, new = make.bid(), make.bid(valor_estimado=Decimal(5), situacao=Situacao.REVOGADA, numero="9/2026")
+        await memory.store(make.page(old))
+        page = make.page(new, page=2)
+        first = await memory.store(page)
+        again = await memory.store(page)
+
+        assert {change.field: change.new for change in first.changes} == {"valor_estimado": "5", "situacao": "revogada"}
+        assert again.changes == first.changes, "a redelivered page tells its changes again"
+        assert await count(database, bid_history) == 1
+        held = await memory.bid(old.id)
+        assert held is not None
+        assert (held.bid, held.since) == (new, page.fetched_at)
+
+    async def test_notes_a_bid_seen_again_unchanged(self, database: Database, memory: SqlMemory, make: Any):
+        await memory.store(make.page(make.bid()))
+        before = await memory.seq()
+        later = make.page(make.bid(), fetch_id=8, fetched_at=make.now + timedelta(minutes=40))
+        await memory.store(later)
+
+        ((held,),) = [page async for page in memory.news(Source.PNCP, ufs=(UF.SP,), after=before)]
+        assert held.last_seen == later.fetched_at
+        assert held.since < later.fetched_at
+        assert await count(database, bid_history) == 0
+
+    async def test_does_not_let_an_older_page_overwrite_a_newer_one(self, memory: SqlMemory, make: Any):
+        new = make.bid(objeto="Aquisição retificada")
+        await memory.store(make.page(new, fetched_at=make.now + timedelta(minutes=5)))
+        stored = await memory.store(make.page(make.bid(), page=2, fetched_at=make.now))
+        held = await memory.bid(new.id)
+        assert held is not None
+        assert held.bid == new
+        assert stored.changes == ()
+
+    async def test_reads_long_lists_whole_and_once(self, memory: SqlMemory, make: Any):
+        days = make.days(3)
+        bids = [make.bid(number, day=days[number % 3]) for number in range(1, 1203)]
+        for number in range(0, len(bids), 300):
+            await memory.store(make.page(*bids[number : number + 300], page=number + 1))
+        assert sorted(each.bid.id for each in await everything(memory, make)) == sorted(bid.id for bid in bids)
+        news = [each.bid.id async for page in memory.news(Source.PNCP, ufs=(UF.SP, UF.RJ), after=1) for each in page]
+        assert sorted(news) == sorted(bid.id for bid in bids[300:])
+
+
+class TestStoringEnds:
+    async def test_completes_the_slices_with_whichever_message_comes_last(
+        self, database: Database, memory: SqlMemory, make: Any
+    ):
+        for fetch_id, order in enumerate(permutations(range(3)), start=1):
+            pages = [make.page(make.bid(number), page=number, fetch_id=fetch_id) for number in (1, 2)]
+            started = make.now + timedelta(minutes=fetch_id)
+            end = make.end(*pages, fetch_id=fetch_id, started_at=started, ended_at=started)
+            outcomes = [await memory.store([*pages, end][which]) for which in order]
+            assert [outcome.settled for outcome in outcomes] == [False, False, True]
+            assert [outcome.claim_done for outcome in outcomes] == [False, False, True]
+            (record,) = (await the_ledger(memory, make)).values()
+            assert (record.status, record.fetched_at, record.attempt_id) == (SliceStatus.COMPLETE, started, fetch_id)
+
+    async def test_changes_nothing_when_a_message_comes_again(self, database: Database, memory: SqlMemory, make: Any):
+        page = make.page(make.bid())
+        messages = [page, make.end(page)]
+        first = [await memory.store(message) for message in messages]
+        ledger = await the_ledger(memory, make)
+        seq = await memory.seq()
+        again = [await memory.store(message) for message in messages]
+
+        assert again[1] == first[1]
+        assert await the_ledger(memory, make) == ledger
+        assert await the_ledger(memory, make, after=seq) == {}
+        assert (await count(database, slices), await count(database, ranges)) == (1, 1)
+
+    async def test_counts_the_records_of_each_slice(self, database: Database, memory: SqlMemory, make: Any):
+        today, before = make.today, make.days(2)[0]
+        page = make.page(make.bid(1), make.bid(2), make.bid(3, day=before), range=make.range(count=3))
+        await memory.store(page)
+        await memory.store(make.end(page, range=make.range(count=3)))
+        async with database.reading() as connection:
+            counted = {row.day: row.records for row in await connection.execute(sa.select(slices))}
+        assert counted == {today: 2, before: 1, make.days(3)[0]: 0}
+
+    async def test_keeps_a_complete_look_when_a_later_fetch_fails(self, memory: SqlMemory, make: Any):
+        await memory.store(make.end())
+        later = make.now + timedelta(minutes=31)
+        failed = make.end(fetch_id=8, status=SliceStatus.FAILED, started_at=later, ended_at=later)
+        outcome = await memory.store(failed)
+        (record,) = (await the_ledger(memory, make)).values()
+        assert outcome.settled
+        assert (record.status, record.fetched_at) == (SliceStatus.COMPLETE, make.now)
+        assert (record.attempt_id, record.attempt_status, record.attempt_at) == (8, SliceStatus.FAILED, later)
+        assert is_due(record, now=later)
+
+    async def test_sets_every_slice_of_the_country_for_a_national_listing(self, memory: SqlMemory, make: Any):
+        plain = {"source": Source.PCP, "uf": None, "range": make.range(None, 4)}
+        page = make.page(make.bid(1, source=Source.PCP, uf=UF.XX, modalidade=Modalidade.OUTRA), **plain)
+        days = make.days(4)
+        await memory.store(page)
+        await memory.store(make.end(page, **plain, inner_from=days[1], inner_to=days[2]))
+        ledger = await the_ledger(memory, make, Source.PCP)
+        assert {key.day for key in ledger} == {days[1], days[2]}
+        assert len(ledger) == 28 * 16 * 2
+        assert {record.status for record in ledger.values()} == {SliceStatus.COMPLETE}
+        assert await memory.pages(Source.PCP, UF.AC, first=days[0], last=days[1], since=make.now) == 1
+
+    async def test_ends_the_claim_with_the_last_of_its_ranges(self, memory: SqlMemory, make: Any):
+        of = [make.range(Modalidade.PREGAO_ELETRONICO), make.range(Modalidade.DISPENSA), make.range(count=3)]
+        outcomes = [await memory.store(make.end(range=each, claim_ranges=3)) for each in of]
+        assert [outcome.claim_done for outcome in outcomes] == [False, False, True]
+
+    async def test_begins_anew_when_fetch_ids_are_used_again(self, memory: SqlMemory, make: Any):
+        page = make.page(make.bid())
+        await memory.store(page)
+        await memory.store(make.end(page))
+        later = make.now + timedelta(hours=5)
+        outcome = await memory.store(make.end(page, started_at=later, ended_at=later))
+        assert not outcome.settled, "the page of the other age does not complete this one"
+        straggler = await memory.store(page)
+        assert not straggler.settled
+
+
+class TestStoreSeq:
+    async def test_is_never_seen_to_grow_behind_a_reader(self, database: Database, memory: SqlMemory, make: Any):
+        """Several processes store at once; a reader that follows by `store_seq` alone misses nothing."""
+        await database.migrate()
+        writers = [SqlMemory(Database(database._url)) for _ in range(3)]
+        total = 3 * 15
+        seen: set[str] = set()
+
+        async def write(which: int, writer: SqlMemory) -> None:
+            for number in range(15):
+                identity = 1 + which * 15 + number
+                # the larger page commits later than the smaller one that took its number after it would
+                size = 1 if number % 2 else 8
+                bids = [make.bid(identity * 100 + n) for n in range(size)]
+                await writer.store(make.page(*bids, page=identity, fetch_id=which + 1))
+
+        async def follow() -> None:
+            after = 0
+            while after < total:
+                upto = await memory.seq()
+                seen.update(
+                    [each.bid.id async for page in memory.news(Source.PNCP, ufs=(UF.SP,), after=after) for each in page]
+                )
+                after = upto
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(follow(), *(write(which, writer) for which, writer in enumerate(writers)))
+
+        assert await memory.seq() == total
+        assert seen == {each.bid.id for each in await everything(memory, make)}
+        for writer in writers:
+            await writer.__aexit__()
+
+    async def test_does_not_move_when_a_store_fails(self, database: Database, memory: SqlMemory, make: Any):
+        await memory.store(make.page(make.bid()))
+        with pytest.raises(ZeroDivisionError):
+            async with database.storing():
+                _ = 1 / 0
+        assert await memory.seq() == 1
+
+
+class TestAnswers:
+    async def test_are_kept_under_their_search(self, database: Database, memory: SqlMemory, make: Any):
+        coverage = Coverage(
+            coverage_pct=100, ufs_requested=1, ufs_processed=1, ufs_failed=0, freshness=None, ufs_status_detail=()
+        )
+        answer = Remember(
+            search_id=make.search_id, key="k", answer_ref=ObjectRef(bucket="B", name="n", size=1, sha256="0"),
+            coverage=coverage, oldest_fetched_at=None, created_at=make.now,
+        )  # fmt: skip
+        await memory.remember(answer)
+        await memory.remember(answer)
+        assert await count(database, metadata.tables["answers"]) == 1
+
+
+class TestAway:
+    async def test_is_told_as_such_when_postgres_cannot_be_reached(self, tmp_path: Path, make: Any):
+        memory = SqlMemory(Database.of("postgresql://nobody@127.0.0.1:9/none", tmp_path))
+        with pytest.raises(DependencyAway):
+            await memory.store(make.page(make.bid()))
+        with pytest.raises(DependencyAway):
+            await memory.seq()
+
+    async def test_is_told_as_such_when_the_file_cannot_be_opened(self, tmp_path: Path, make: Any):
+        (tmp_path / "cache.db").mkdir()
+        memory = SqlMemory(Database.of(None, tmp_path))
+        with pytest.raises(DependencyAway):
+            await memory.store(make.page(make.bid()))
+
+    async def test_is_over_when_the_database_is_back(self, tmp_path: Path, make: Any):
+        (tmp_path / "cache.db").mkdir()
+        memory = SqlMemory(Database.of(None, tmp_path))
+        with pytest.raises(DependencyAway):
+            await memory.seq()
+        (tmp_path / "cache.db").rmdir()
+        await memory.store(make.page(make.bid()))
+        assert await memory.seq() == 1
+        await memory.__aexit__()
