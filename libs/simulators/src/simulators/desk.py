@@ -126,10 +126,17 @@ class _Exchange:
         reply = desk.reply(call)
         if call.fault(Kind.TRUNCATED):
             reply = replace(reply, body=reply.body[: len(reply.body) // 2])
+        if call.fault(Kind.CUT_OFF):
+            await self._start(reply)
+            await self._send(
+                {"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True}
+            )
+            await self._hang_up(reset=False, flush=True)
+            return
         drip = call.fault(Kind.DRIP)
         await self._answer(reply, over=None if drip is None else DRIP_S if drip.seconds is None else drip.seconds)
 
-    async def _answer(self, reply: Reply, *, over: float | None = None) -> None:
+    async def _start(self, reply: Reply) -> None:
         headers = [(name.encode(), value.encode()) for name, value in reply.headers]
         if reply.content_type:
             headers.append((b"content-type", reply.content_type.encode()))
@@ -137,6 +144,9 @@ class _Exchange:
             headers.append((b"content-length", str(len(reply.body)).encode()))
         self._hit.status = reply.status
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
+
+    async def _answer(self, reply: Reply, *, over: float | None = None) -> None:
+        await self._start(reply)
         if over is not None:
             piece = max(1, -(-len(reply.body) // DRIP_PIECES))
             for start in range(0, len(reply.body), piece):
@@ -164,12 +174,15 @@ class _Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def _hang_up(self, *, reset: bool) -> None:
+    async def _hang_up(self, *, reset: bool, flush: bool = False) -> None:
         transport = cast("asyncio.Transport", self._scope["state"]["transport"])
         if reset and not transport.is_closing():
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
-        transport.abort()
+        if flush:
+            transport.close()
+        else:
+            transport.abort()
         await self._departure()
 
 

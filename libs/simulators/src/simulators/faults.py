@@ -37,7 +37,7 @@ class Endpoint(StrEnum):
 
 
 class Kind(StrEnum):
-    """One fault of the menu, each seen in the wild but `truncated`, which is assumed."""
+    """One fault of the menu, each seen in the wild but `truncated` and `cut_off`, which are assumed."""
 
     LATENCY = "latency"  # waits `seconds`, plus up to `spread` more, then answers as usual
     HANG = "hang"  # says nothing for `seconds` (45), then closes
@@ -55,6 +55,7 @@ class Kind(StrEnum):
     REFUSED = "refused"  # the source's port takes no connection; needs `source`, ignores the other filters
     DRIP = "drip"  # the right answer, spread over `seconds` (20)
     TRUNCATED = "truncated"  # a body cut in half, its length cut with it
+    CUT_OFF = "cut_off"  # half of the promised body, then the connection closes
     REPEATED = "repeated"  # the last `count` records of the page before come again
     SHIFTED = "shifted"  # `count` new records came before this page was read: it starts that much earlier, total grows
     TOTALS = "totals"  # the total moves by `count` from page to page

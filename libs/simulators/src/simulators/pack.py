@@ -70,7 +70,7 @@ def loans(bids: dict[str, str], lists: dict[str, str]) -> dict[str, str]:
     """Which recorded item list fits which bid: the closest by cosine over word rarity, when close enough."""
     vocabulary = {key: words(text) for key, text in (bids | lists).items()}
     seen_in = Counter(word for found in vocabulary.values() for word in found)
-    rarity = {word: log(len(vocabulary) / count) for word, count in seen_in.items()}
+    rarity = {word: log((len(vocabulary) + 1) / count) for word, count in seen_in.items()}
     length = {key: sum(rarity[word] ** 2 for word in found) ** 0.5 for key, found in vocabulary.items()}
     holders: dict[str, list[str]] = defaultdict(list)
     for key in lists:

@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from math import ceil
 from typing import Final
+
+import orjson
 
 from simulators.faults import Endpoint, Kind
 from simulators.itens import pncp_arquivos, pncp_itens
@@ -15,6 +18,8 @@ from simulators.recordings import Record
 from simulators.reply import NO_PAGE, REVERSED, TOO_LONG, Call, Reply, bad_request, json_reply, not_found, unprocessable
 from simulators.world import Compra, World
 
+BIDS_WRITTEN: Final = 10_000  # about 20 MB
+DISTORTIONS: Final = frozenset({Kind.SITUACAO_TEXT, Kind.BAD_LINKS, Kind.VALOR_ZERO})
 SMALLEST_PAGE, LARGEST_PAGE, DEFAULT_PAGE = 10, 50, 10
 LONGEST_SPAN_DAYS: Final = 365
 BAD_LINKS: Final = (
@@ -60,6 +65,7 @@ class Pncp:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._written = lru_cache(BIDS_WRITTEN)(lambda compra: orjson.Fragment(orjson.dumps(world.bid(compra))))
 
     def routes(self) -> tuple[tuple[str, Endpoint, Answer], ...]:
         """Path template, endpoint and answer of every route."""
@@ -106,7 +112,9 @@ class Pncp:
         pages = ceil(total / query.size)
         if query.page > pages:
             return bad_request(NO_PAGE)
-        data = [self._distorted(self._world.bid(compra), call) for compra in found[max(start, 0) : end]]
+        rows = found[max(start, 0) : end]
+        distorted = any(fault.kind in DISTORTIONS for fault in call.faults)
+        data = [self._distorted(self._world.bid(row), call) if distorted else self._written(row) for row in rows]
         return json_reply(
             {
                 "data": data,

@@ -160,6 +160,12 @@ class TestFaults:
         with pytest.raises(json.JSONDecodeError):
             cut.json()
 
+    async def test_break_off_in_the_middle_of_the_body(self, sim: Simulator, http: httpx.AsyncClient) -> None:
+        sim.set_faults(Fault(kind=Kind.CUT_OFF, times=1))
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+            await http.send(page(sim))
+        assert (await http.send(page(sim))).status_code == 200
+
     async def test_delay_before_the_right_answer(self, sim: Simulator, http: httpx.AsyncClient) -> None:
         sim.set_faults(Fault(kind=Kind.LATENCY, seconds=0.05, spread=0.01), Fault(kind=Kind.LATENCY, seconds=0.05))
         assert (await http.send(page(sim))).status_code == 200
