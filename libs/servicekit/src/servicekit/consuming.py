@@ -1,0 +1,459 @@
+"""From a delivery to its outcome: beat while the handler runs, publish what it yields, then ack, nak or dead letter."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import nats.errors
+import structlog
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsMessage, PullSub
+from nats.js.errors import NotFoundError
+from opentelemetry import propagate, trace
+from pydantic import ValidationError
+
+from contracts.subjects import Consumer, Outgoing
+from servicekit.backoff import backoff, spread
+from servicekit.clock import utc_now
+from servicekit.connection import Connection
+from servicekit.correlation import correlated, new_correlation_id
+from servicekit.envelope import CORRELATION, MSG_ID, Delivery
+from servicekit.errors import (
+    Abandoned,
+    AlreadyInFlight,
+    DependencyAway,
+    Rejected,
+    Transient,
+    Unavailable,
+)
+from servicekit.gate import FETCH_TIME, Gate
+from servicekit.logs import log
+from servicekit.publishing import Publisher
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+M = TypeVar("M")
+Handler = Callable[[M, Delivery], AsyncIterator[Outgoing]]
+
+REMEMBERED_TRIES: Final = 10_000
+PROVISION_TIME: Final = 60.0
+PROBE_PATIENCE: Final = 5.0
+"""A probe that has run for so long without a complaint has found its dependency."""
+SETTLE_TIME: Final = 5.0
+
+
+def delivery_limit(consumer: Consumer) -> int:
+    """More deliveries than this mean that the message kills whoever takes it: it is given up unseen."""
+    return max(20, 4 * consumer.tries)
+
+
+class Consumption(Generic[M]):
+    """One durable consumer in one process."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        handler: Handler[M],
+        *,
+        workers: int,
+        connection: Connection,
+        publisher: Publisher,
+        stopping: asyncio.Event,
+    ) -> None:
+        self.consumer = consumer
+        self._handler = handler
+        self._workers = workers
+        self._connection = connection
+        self._publisher = publisher
+        self._stopping = stopping
+        self._gate: Gate | None = None
+        self._runs: dict[int, _Run] = {}
+        self._spent: OrderedDict[int, int] = OrderedDict()
+        self._probe: _Run | None = None
+        self._stop_subscriber: Callable[[], Any] | None = None
+
+    async def start(self) -> None:
+        """Begin to take messages; waits for the consumer to be provisioned."""
+        await self._until_provisioned()
+        broker = self._connection.broker
+        subscriber: Any = broker.subscriber(
+            self.consumer.filter,
+            stream=JStream(self.consumer.stream.name, declare=False),
+            durable=self.consumer.durable,
+            pull_sub=PullSub(batch_size=1, timeout=FETCH_TIME),
+            max_workers=self._workers,
+            ack_policy=AckPolicy.MANUAL,
+            decoder=as_it_came,
+            no_reply=True,
+        )
+        subscriber(self._on_message)
+        await subscriber.start()
+        # Before its pull loop has run once: starting ended without giving up the event loop.
+        self._gate = Gate(
+            subscriber.subscription, connection=self._connection, workers=self._workers, name=self.consumer.durable
+        )
+        subscriber.subscription = self._gate
+        self._stop_subscriber = subscriber.stop
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing more, let handlers end within the grace, hand back the rest at once."""
+        if self._gate is None:
+            return
+        await self._gate.close()
+        runs = list(self._runs.values())
+        if runs and grace > 0:
+            await asyncio.wait([asyncio.ensure_future(run.settled.wait()) for run in runs], timeout=grace)
+        for run in list(self._runs.values()):
+            run.hand_over()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_TIME):
+                for run in list(self._runs.values()):
+                    await run.settled.wait()
+        if self._stop_subscriber is not None:
+            await self._stop_subscriber()
+
+    @property
+    def paused(self) -> bool:
+        """True while a dependency is away."""
+        return self._probe is not None
+
+    @property
+    def running(self) -> int:
+        """Messages in work."""
+        return len(self._runs)
+
+    async def _until_provisioned(self) -> None:
+        """nats-py would create a missing consumer with settings of its own."""
+        loop = asyncio.get_running_loop()
+        end, warned = loop.time() + PROVISION_TIME, False
+        while True:
+            await self._connection.until_connected(max(0.0, end - loop.time()))
+            try:
+                await self._connection.js.consumer_info(self.consumer.stream.name, self.consumer.durable)
+            except NotFoundError as exc:
+                if loop.time() >= end:
+                    why = f"{self.consumer.durable} does not exist: run python -m servicekit.provision"
+                    raise LookupError(why) from exc
+                if not warned:
+                    warned = True
+                    log.warning("bus.not_provisioned", consumer=self.consumer.durable)
+            except (nats.errors.Error, TimeoutError, OSError):
+                if loop.time() >= end:
+                    raise
+            else:
+                return
+            await asyncio.sleep(0.25)
+
+    async def _on_message(self, message: NatsMessage) -> None:
+        raw = message.raw_message
+        assert self._gate is not None  # noqa: S101 - it is set before the first message can come
+        try:
+            await self._take(raw)
+        finally:
+            self._gate.release()
+
+    async def _take(self, raw: "Msg") -> None:
+        meta = raw.metadata
+        sequence = meta.sequence.stream
+        if running := self._runs.get(sequence):
+            # A beat was lost and the server gave it to us again: the newest delivery is the one to answer.
+            running.raw = raw
+            return
+        if self._stopping.is_set():
+            await _quietly(raw.nak())
+            return
+        run = _Run(raw, number=meta.num_delivered)
+        self._runs[sequence] = run
+        beat = asyncio.create_task(self._beat(run))
+        try:
+            if self.paused:
+                await _quietly(raw.nak(delay=self._until_next_probe()))
+            elif meta.num_delivered > delivery_limit(self.consumer):
+                await self._give_up(run, "delivered_too_often", f"delivered {meta.num_delivered} times")
+            else:
+                await self._work(run, beat)
+        finally:
+            beat.cancel()
+            self._runs.pop(sequence, None)
+            if self._probe is run:
+                self._resume()
+            run.settled.set()
+
+    async def _work(self, run: "_Run", beat: "asyncio.Task[None]") -> None:
+        """Run the handler until it has an outcome, and tell the server."""
+        while True:
+            began = perf_counter()
+            error = await self._run_handler(run)
+            if isinstance(error, DependencyAway) and not self._stopping.is_set():
+                if await self._pause(run, error):
+                    continue
+                return
+            beat.cancel()
+            outcome = await self._settle(run, error)
+            log.debug(
+                "message.handled",
+                subject=run.raw.subject, consumer=self.consumer.durable, delivery=run.number,
+                outcome=outcome, ms=round((perf_counter() - began) * 1000, 1),
+            )  # fmt: skip
+            return
+
+    async def _run_handler(self, run: "_Run") -> BaseException | None:
+        """The exception that the handler ended with; None when it is exhausted."""
+        if run.handed_over:
+            return asyncio.CancelledError()
+        run.task = asyncio.create_task(self._handle(run))
+        try:
+            await asyncio.wait({run.task})
+        except asyncio.CancelledError:
+            run.task.cancel()
+            await asyncio.wait({run.task})
+            raise
+        if run.task.cancelled():
+            return asyncio.CancelledError()
+        return leading(run.task.exception())
+
+    async def _handle(self, run: "_Run") -> None:
+        raw, headers = run.raw, run.raw.headers or {}
+        correlation = headers.get(CORRELATION) or new_correlation_id()
+        spent = self._spent.get(run.sequence, 0)
+        delivery = Delivery(
+            subject=raw.subject, sequence=run.sequence, attempt=spent + 1, correlation_id=correlation,
+            stopping=self._stopping, last_try=self._is_last(run), redelivered=run.number > 1,
+        )  # fmt: skip
+        message: M = self.consumer.topic.decode(raw.data)
+        span_name = f"{self.consumer.durable} process"
+        tracer = trace.get_tracer("servicekit")
+        with (
+            correlated(correlation),
+            tracer.start_as_current_span(
+                span_name, context=propagate.extract(headers), kind=trace.SpanKind.CONSUMER
+            ) as span,
+            structlog.contextvars.bound_contextvars(
+                service=self._connection.service, **_log_context(message, delivery, span)
+            ),
+        ):
+            if isinstance(search := getattr(message, "search_id", None), str):
+                span.set_attribute("search.id", search)
+            stream = self._handler(message, delivery)
+            patience = asyncio.get_running_loop().call_later(PROBE_PATIENCE, self._progressed, run)
+            try:
+                async for outgoing in stream:
+                    self._progressed(run)
+                    await self._emit(outgoing)
+            finally:
+                patience.cancel()
+                if isinstance(stream, AsyncGenerator):
+                    await stream.aclose()
+
+    async def _emit(self, outgoing: Outgoing) -> None:
+        if outgoing.topic.stream is None:
+            await self._publisher.ring(outgoing)
+            return
+        with suppress(AlreadyInFlight):  # the claim is there, whoever made it
+            await self._publisher.publish(outgoing)
+
+    async def _settle(self, run: "_Run", error: BaseException | None) -> str:  # noqa: PLR0911 - one line per outcome
+        """Answer the server; the word is for the log."""
+        match error:
+            case None:
+                await _quietly(run.raw.ack())
+                self._spent.pop(run.sequence, None)
+                return "done"
+            case asyncio.CancelledError():
+                await _quietly(run.raw.nak())
+                return "handed_over"
+            case Abandoned():
+                return "abandoned"
+            case Rejected(code=code):
+                return await self._give_up(run, code, str(error))
+            case ValidationError():
+                return await self._give_up(run, "invalid", _first_faults(error))
+            case Unavailable(bus_itself=True):
+                await _quietly(run.raw.nak(delay=backoff(run.number)))
+                return "bus_away"
+            case DependencyAway():
+                await _quietly(run.raw.nak())
+                return "handed_over"
+            case _:
+                return await self._failed(run, error)
+
+    async def _failed(self, run: "_Run", error: BaseException) -> str:
+        """One try is spent: again later, or the end."""
+        code = error.code if isinstance(error, Transient) else "bug"
+        last = self._is_last(run)
+        spent = self._spent[run.sequence] = self._spent.pop(run.sequence, 0) + 1
+        while len(self._spent) > REMEMBERED_TRIES:
+            self._spent.popitem(last=False)
+        if code == "bug":
+            log.error(
+                "handler.failed", consumer=self.consumer.durable, subject=run.raw.subject, attempt=spent,
+                error=repr(error), exc_info=error if spent == 1 else None,
+            )  # fmt: skip
+        if last:
+            return await self._give_up(run, code, f"{type(error).__name__}: {error}")
+        wanted = error.delay if isinstance(error, Transient) else None
+        await _quietly(run.raw.nak(delay=_delay(wanted, spent)))
+        return "retried"
+
+    async def _give_up(self, run: "_Run", reason: str, detail: str) -> str:
+        """To the dead letters, and only once they have it, off the stream."""
+        raw, stream = run.raw, self.consumer.stream.name
+        kept = {name: value for name, value in (raw.headers or {}).items() if not name.startswith("Nats-")}
+        headers = {
+            **kept,
+            MSG_ID: f"dlq:{stream}:{self.consumer.durable}:{run.sequence}",
+            "dlq-reason": reason,
+            "dlq-detail": _one_line(detail),
+            "dlq-subject": raw.subject,
+            "dlq-stream": stream,
+            "dlq-sequence": str(run.sequence),
+            "dlq-consumer": self.consumer.durable,
+            "dlq-tries": str(self._spent.get(run.sequence, 0)),
+            "dlq-deliveries": str(run.number),
+            "dlq-time": utc_now().isoformat(),
+            "dlq-msg-id": (raw.headers or {}).get(MSG_ID, ""),
+        }
+        try:
+            await self._publisher.dead_letter(stream, self.consumer.durable, raw.data, headers)
+        except Unavailable:
+            await _quietly(raw.nak(delay=backoff(3)))
+            return "retried"
+        await _quietly(raw.term())
+        self._spent.pop(run.sequence, None)
+        log.error(
+            "message.dead_lettered", consumer=self.consumer.durable, subject=raw.subject, sequence=run.sequence,
+            reason=reason, detail=_one_line(detail),
+        )  # fmt: skip
+        return "dead_lettered"
+
+    def _is_last(self, run: "_Run") -> bool:
+        spent = self._spent.get(run.sequence, 0) + 1
+        return spent >= self.consumer.tries or run.number >= delivery_limit(self.consumer)
+
+    async def _pause(self, run: "_Run", error: DependencyAway) -> bool:
+        """Close the subscription. The first to notice stays as the probe (True: try again); others go back (False)."""
+        run.misses += 1
+        delay = _delay(error.delay, run.misses)
+        if self._probe is None:
+            self._probe = run
+            if self._gate is not None:
+                self._gate.pause()
+            log.warning("consumer.paused", consumer=self.consumer.durable, dependency=error.dependency)
+        if self._probe is not run:
+            await _quietly(run.raw.nak(delay=self._until_next_probe()))
+            return False
+        loop = asyncio.get_running_loop()
+        run.probes_at = loop.time() + delay
+        with suppress(TimeoutError):
+            await asyncio.wait_for(run.leaving.wait(), delay)
+        return True
+
+    def _progressed(self, run: "_Run") -> None:
+        if self._probe is run:
+            self._resume()
+
+    def _resume(self) -> None:
+        self._probe = None
+        if self._gate is not None:
+            self._gate.resume()
+        log.info("consumer.resumed", consumer=self.consumer.durable)
+
+    def _until_next_probe(self) -> float:
+        at = self._probe.probes_at if self._probe is not None else 0.0
+        return max(0.0, at - asyncio.get_running_loop().time()) + 0.1 + spread(0.0)
+
+    async def _beat(self, run: "_Run") -> None:
+        """Keep the delivery ours while its handler runs."""
+        while True:
+            await asyncio.sleep(self.consumer.ack_wait.total_seconds() / 3)
+            await _quietly(run.raw.in_progress())
+
+
+class _Run:
+    """One delivery in work."""
+
+    def __init__(self, raw: "Msg", *, number: int) -> None:
+        self.raw = raw
+        self.number = number
+        self.sequence: int = raw.metadata.sequence.stream
+        self.task: asyncio.Task[None] | None = None
+        self.settled = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self.handed_over = False
+        self.misses = 0
+        self.probes_at = 0.0
+
+    def hand_over(self) -> None:
+        """Stop the handler; its message goes back at once."""
+        self.handed_over = True
+        self.leaving.set()
+        if self.task is not None:
+            self.task.cancel()
+
+
+async def as_it_came(message: NatsMessage) -> NatsMessage:
+    """FastStream's decoder would guess from a content type: the topic's own adapter decodes, once."""
+    return message
+
+
+def leading(error: BaseException | None) -> BaseException | None:
+    """What an exception group of a handler's own tasks comes down to: bugs first, then what is final."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = list(_leaves(error))
+    known: tuple[type[BaseException], ...] = (Abandoned, Rejected, ValidationError, Transient)
+    strangers = [leaf for leaf in leaves if not isinstance(leaf, known)]
+    for kind in (Abandoned, Rejected, ValidationError, DependencyAway, Transient):
+        if strangers and kind is not Abandoned:
+            return strangers[0]
+        if found := next((leaf for leaf in leaves if isinstance(leaf, kind)), None):
+            return found
+    return strangers[0]
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for inner in group.exceptions:
+        if isinstance(inner, BaseExceptionGroup):
+            yield from _leaves(inner)
+        else:
+            yield inner
+
+
+def _delay(wanted: timedelta | None, failures: int) -> float:
+    """Seconds: what was asked for and a little more, else exponential."""
+    return wanted.total_seconds() * (2 - spread(0.9)) if wanted is not None else backoff(failures)
+
+
+def _log_context(message: object, delivery: Delivery, span: trace.Span) -> dict[str, Any]:
+    bound: dict[str, Any] = {
+        "subject": delivery.subject, "delivery": delivery.sequence, "correlation_id": delivery.correlation_id
+    }  # fmt: skip
+    if isinstance(search := getattr(message, "search_id", None), str):
+        bound["search_id"] = search
+    if (context := span.get_span_context()).is_valid:
+        bound["trace_id"] = trace.format_trace_id(context.trace_id)
+    return bound
+
+
+def _first_faults(error: ValidationError) -> str:
+    """Where and what, without the values: they may be personal."""
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    return f"{error.title}: " + "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults[:5]
+    )
+
+
+def _one_line(text: str) -> str:
+    """Headers are lines of printable ASCII."""
+    return " ".join(text.split()).encode("ascii", "replace").decode()[:500]
+
+
+async def _quietly(answer: Any) -> None:
+    """An answer that the server never gets only means that it delivers again."""
+    with suppress(nats.errors.Error, OSError, TimeoutError):
+        await answer

@@ -1,0 +1,114 @@
+"""One JSON line per event on standard output, with nothing personal in it."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+HIDDEN = "[redacted]"
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:authorization|api_?key|token|secret|password|senha|cookie|phone|telefone|celular|whatsapp|e?_?mail|cpf)$",
+    re.IGNORECASE,
+)
+_PERSONAL = re.compile(
+    r"""
+      [\w.+-]+@[\w-]+(?:\.[\w-]+)+                                   # e-mail
+    | (?<![\w-])\+\d{2}[\s(]*\d{2}[\s)-]*9?\d{4}[\s-]?\d{4}(?![\w-])  # +55 (11) 91234-5678
+    | (?<![\w-])\(\d{2}\)\s?9?\d{4}[\s-]?\d{4}(?![\w-])              # (11) 91234-5678
+    | (?<![\w-])\d{2}\s9?\d{4}-\d{4}(?![\w-])                        # 11 91234-5678
+    | (?<![\w-])55\d{2}9\d{8}(?![\w-])                               # 5511912345678
+    | (?<![\w-])\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])                   # CPF
+    | \b(?:sk|pk|key|farol)[-_][A-Za-z0-9_-]{16,}                    # API keys
+    | (?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}
+    | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                                # user:password in a URL
+    """,
+    re.VERBOSE,
+)
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide keys, phones, e-mails and CPFs wherever they stand in a line."""
+    return {name: HIDDEN if _SECRET_NAME.search(name) and value else _clean(value) for name, value in event.items()}
+
+
+def configure(level: str, service: str) -> None:
+    """Send our lines and those of libraries to standard output as JSON; called once, by the process's entry."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _ServiceName(service),
+        structlog.processors.dict_tracebacks,
+        redact,
+    ]
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_to_json)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=_StdoutFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(_CurrentStdout())
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(serializer=_to_json),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(number, logging.WARNING))
+
+
+class _ServiceName:
+    """Names the service in each line that does not say one itself."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> MutableMapping[str, Any]:
+        event.setdefault("service", self._service)
+        return event
+
+
+class _CurrentStdout:
+    """Whatever sys.stdout is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+class _StdoutFactory:
+    """Makes loggers that write one line at a time."""
+
+    def __call__(self, *_args: Any) -> structlog.PrintLogger:
+        return structlog.PrintLogger(sys.stdout)
+
+
+def _to_json(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _PERSONAL.sub(HIDDEN, value)
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN if _SECRET_NAME.search(str(name)) and inner else _clean(inner) for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(inner) for inner in value]
+    return value

@@ -1,0 +1,57 @@
+"""Content too large for a message lies in the Object Store; messages carry a reference to it."""
+
+import asyncio
+import base64
+import hashlib
+from typing import Final
+
+import nats.errors
+import orjson
+from nats.js.object_store import ObjectStore
+
+from contracts.report import ObjectRef
+from servicekit.backoff import backoff
+from servicekit.connection import Connection
+from servicekit.errors import Rejected, Unavailable
+from servicekit.reading import Reader
+
+PUT_BUDGET: Final = 30.0
+
+
+class Objects:
+    """Writes with nats-py, reads by direct get: a read leaves no consumer behind and survives a restart."""
+
+    def __init__(self, connection: Connection, reader: Reader) -> None:
+        self._connection = connection
+        self._reader = reader
+
+    async def put(self, bucket: str, name: str, data: bytes) -> ObjectRef:
+        """Store it; the same name again replaces it."""
+        loop = asyncio.get_running_loop()
+        end, failures = loop.time() + PUT_BUDGET, 0
+        while True:
+            await self._connection.until_connected(max(0.0, end - loop.time()))
+            try:
+                store = ObjectStore(name=bucket, stream=f"OBJ_{bucket}", js=self._connection.js)
+                async with asyncio.timeout_at(end):
+                    await store.put(name, data)
+            except (nats.errors.Error, TimeoutError, OSError) as exc:
+                failures += 1
+                if loop.time() >= end:
+                    raise Unavailable("bus.object_store", f"{bucket} took no object: {exc!r}") from exc
+                await asyncio.sleep(backoff(failures, first=0.1, most=2.0))
+            else:
+                return ObjectRef(bucket=bucket, name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    async def get(self, ref: ObjectRef) -> bytes:
+        """The content of exactly this reference; Rejected when it is gone or was replaced."""
+        stream = f"OBJ_{ref.bucket}"
+        token = base64.urlsafe_b64encode(ref.name.encode()).decode()
+        meta = await self._reader.last_in(stream, f"$O.{ref.bucket}.M.{token}")
+        if meta is None or (about := orjson.loads(meta.body)).get("deleted"):
+            raise Rejected("object.missing", f"{ref.bucket}/{ref.name}")
+        chunks = await self._reader.range(stream, f"$O.{ref.bucket}.C.{about['nuid']}") if about.get("size") else []
+        data = b"".join(chunk.body for chunk in chunks)
+        if hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise Rejected("object.changed", f"{ref.bucket}/{ref.name}")
+        return data

@@ -1,0 +1,33 @@
+"""What every service reads from its environment. A service's own settings inherit these."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """The names that all services share; a subclass gives its own a prefix (`FETCHER_`)."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    nats_url: str = Field("nats://127.0.0.1:4222", validation_alias="NATS_URL")
+    nats_replicas: int = Field(1, ge=1, le=5, validation_alias="NATS_REPLICAS")
+    """Copies of each stream: 3 on a cluster of three."""
+    data_dir: Path = Field(Path(".farol"), validation_alias="FAROL_DATA_DIR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias="LOG_LEVEL")
+
+
+class ChainSettings(BaseSettings):
+    """The raw seconds of the timeout chain, as text: what cannot be read is judged by `servicekit.chain`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    pipeline: str | None = Field(None, validation_alias="PIPELINE_TIMEOUT")
+    consolidation: str | None = Field(None, validation_alias="CONSOLIDATION_TIMEOUT")
+    per_source: str | None = Field(None, validation_alias="CONSOLIDATION_TIMEOUT_PER_SOURCE")
+    per_uf: str | None = Field(None, validation_alias="PNCP_TIMEOUT_PER_UF")
+    per_uf_degraded: str | None = Field(None, validation_alias="PNCP_TIMEOUT_PER_UF_DEGRADED")
+    per_modality: str | None = Field(None, validation_alias="PNCP_TIMEOUT_PER_MODALITY")
+    http: str | None = Field(None, validation_alias="PNCP_TIMEOUT_HTTP")
