@@ -1,0 +1,110 @@
+"""Everything that can be wrong with a request, as RFC 9457 problem details in Portuguese with stable codes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with one field."""
+
+    pointer: str | None = Field(default=None, examples=["#/date_from"])
+    """JSON pointer into the body."""
+    parameter: str | None = Field(default=None, examples=[None])
+    """Name of the query parameter, where it is not the body."""
+    message: str = Field(examples=["a data inicial é posterior à data final"])
+
+
+class ProblemDocument(BaseModel):
+    """The body of every error (`application/problem+json`)."""
+
+    type: str = Field(examples=["urn:farol:problem:request.invalid"])
+    title: str = Field(examples=["Pedido inválido"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["date_from: a data inicial é posterior à data final"])
+    code: str = Field(examples=["request.invalid"])
+    """Stable: programs decide by it."""
+    instance: str = Field(examples=["/v1/searches"])
+    correlation_id: str = Field(examples=["6f1b3e0c9d2a4f7e8b5c1d0e9f8a7b6c"])
+    errors: tuple[FieldError, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a code stands for."""
+
+    status: int
+    title: str
+    detail: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "json.invalid": Kind(400, "JSON inválido", "O corpo do pedido não é um JSON válido."),
+    "key.missing": Kind(401, "Chave ausente", "Informe a chave em Authorization: Bearer ou entre pelo link de acesso."),
+    "key.wrong": Kind(401, "Chave inválida", "A chave informada não é reconhecida."),
+    "route.not_found": Kind(404, "Endereço inexistente", "Não há nada neste endereço."),
+    "search.not_found": Kind(404, "Busca não encontrada", "Não há busca com este identificador."),
+    "bid.not_found": Kind(404, "Licitação não encontrada", "Esta busca não avaliou licitação com este identificador."),
+    "answer.none": Kind(404, "Sem resposta", "Esta busca terminou sem resposta da qual se possa fazer este documento."),
+    "method.not_allowed": Kind(405, "Método não permitido", "Este endereço não aceita este método."),
+    "body.timeout": Kind(408, "Tempo esgotado", "O corpo do pedido demorou demais a chegar."),
+    "search.running": Kind(409, "Busca em andamento", "A busca ainda não terminou; tente de novo quando ela terminar."),
+    "search.expired": Kind(410, "Busca expirada", "A resposta desta busca já não está guardada; faça a busca de novo."),
+    "body.too_large": Kind(413, "Pedido grande demais", "O corpo do pedido passa do tamanho permitido."),
+    "media_type.unsupported": Kind(415, "Formato não aceito", "Envie o corpo como application/json."),
+    "request.invalid": Kind(422, "Pedido inválido", "Há campos a corrigir."),
+    "cursor.invalid": Kind(422, "Cursor inválido", "O cursor não é desta busca ou está corrompido."),
+    "scope.not_yet": Kind(
+        422, "Ainda não disponível", "A busca por tudo o que ainda está aberto ainda não está disponível."
+    ),
+    "internal": Kind(500, "Erro interno", "Algo falhou do nosso lado; o erro foi registrado."),
+    "bus.unavailable": Kind(
+        503, "Serviço temporariamente indisponível", "Não foi possível atender agora; tente de novo em instantes."
+    ),
+    "streams.full": Kind(503, "Muitas conexões", "Há conexões demais acompanhando buscas; tente de novo em instantes."),
+    "spreadsheet.failed": Kind(503, "Planilha indisponível", "Não foi possível gerar a planilha desta busca."),
+    "summary.failed": Kind(503, "Resumo indisponível", "Não foi possível gerar o resumo desta busca."),
+}
+"""Each code, its status and its words; a code never changes its meaning."""
+
+
+class Problem(Exception):
+    """A request that cannot be served, raised by routes and shown as problem details."""
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        detail: str | None = None,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.kind = KINDS[code]
+        self.errors = tuple(errors)
+        self.detail = detail or self.kind.detail
+        self.headers = dict(headers or {})
+
+    def document(self, *, instance: str, correlation_id: str) -> dict[str, Any]:
+        """The body that goes out."""
+        return ProblemDocument(
+            type=f"urn:farol:problem:{self.code}",
+            title=self.kind.title,
+            status=self.kind.status,
+            detail=self.detail,
+            code=self.code,
+            instance=instance,
+            correlation_id=correlation_id,
+            errors=self.errors or None,
+        ).model_dump(mode="json", exclude_none=True)
+
+
+def invalid(errors: Sequence[FieldError]) -> Problem:
+    """A request whose fields are wrong; the first of them is also told in the detail."""
+    first = errors[0]
+    name = first.parameter or (first.pointer or "#").removeprefix("#").removeprefix("/")
+    detail = f"{name}: {first.message}" if name else first.message
+    return Problem("request.invalid", detail=detail, errors=errors)

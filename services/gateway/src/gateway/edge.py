@@ -1,0 +1,197 @@
+"""What every request passes first and every response last: key, size, correlation id, headers, unforeseen errors."""
+
+import asyncio
+import re
+from collections import deque
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.domain.keys import LocalKey
+from gateway.domain.problem import Problem
+from gateway.problems import rendered
+from servicekit.correlation import correlated, new_correlation_id
+from servicekit.logs import log
+
+COOKIE: Final = "farol_sessao"
+MAX_BODY: Final = 64 * 1024
+_DRAINED: Final = 4 * 1024 * 1024
+"""Read and thrown away of a body that is too large, so that the refusal reaches its sender instead of a reset."""
+_BODY_WITHIN: Final = 10.0
+_DRAIN_WITHIN: Final = 2.0
+SIGN_IN: Final = "/entrar"
+_OPEN: Final = ("/v1/health", "/v1/openapi.json", "/static/", SIGN_IN, "/favicon.ico")
+_SANE: Final = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Edge:
+    """The outermost layer; plain ASGI, so that a stream passes through it untouched."""
+
+    def __init__(self, app: ASGIApp, *, key: LocalKey) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        correlation_id = _correlation_id(headers)
+        scope.setdefault("state", {})["correlation_id"] = correlation_id
+        started = False
+
+        async def finish(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _complete(message, scope, correlation_id)
+            await send(message)
+
+        with correlated(correlation_id), structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+            try:
+                refusal = self._refusal(scope, headers)
+                if refusal is None:
+                    await self._app(scope, await _bounded(scope, headers, receive), finish)
+                elif _is_page(scope, headers):
+                    await RedirectResponse(SIGN_IN, status_code=303)(scope, receive, finish)
+                else:
+                    await _show(refusal, scope, receive, finish)
+            except Problem as problem:
+                await _show(problem, scope, receive, finish)
+            except Exception:
+                if started:
+                    raise
+                log.exception("request_failed", method=scope["method"], path=scope["path"])
+                await _show(Problem("internal"), scope, receive, finish)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+        if any(_lies_under(scope["path"], place) for place in _OPEN):
+            return None
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme:
+            if scheme.lower() == "bearer" and self._key.opens_with(key.strip()):
+                return None
+            return Problem("key.wrong", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        session = _session(headers)
+        if session is not None and self._key.admits(session):
+            return None
+        return Problem("key.missing" if session is None else "key.wrong", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _is_page(scope: Scope, headers: Headers) -> bool:
+    return (
+        scope["method"] == "GET"
+        and not scope["path"].startswith("/v1/")
+        and "text/html" in headers.get("accept", "")
+    )  # fmt: skip
+
+
+def _lies_under(path: str, place: str) -> bool:
+    return path.startswith(place) if place.endswith("/") else path == place or path.startswith(f"{place}/")
+
+
+def _correlation_id(headers: Headers) -> str:
+    given = headers.get("x-correlation-id", "")
+    return given if _SANE.match(given) else new_correlation_id()
+
+
+def _session(headers: Headers) -> str | None:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None
+
+
+def _complete(message: Message, scope: Scope, correlation_id: str) -> None:
+    headers = MutableHeaders(scope=message)
+    headers["X-Correlation-Id"] = correlation_id
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+    if not scope["path"].startswith("/static/"):
+        headers.setdefault("Cache-Control", "no-store")
+
+
+async def _show(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    response = rendered(problem, instance=scope["path"], correlation_id=scope["state"]["correlation_id"])
+    await response(scope, receive, send)
+
+
+async def _bounded(scope: Scope, headers: Headers, receive: Receive) -> Receive:
+    """The body read whole, within its size and time, before anything parses it."""
+    if scope["method"] not in _WITH_BODY:
+        return receive
+    if _length(headers) > MAX_BODY:
+        await _drain(receive)
+        raise Problem("body.too_large", headers={"Connection": "close"})
+    body, more = bytearray(), True
+    try:
+        async with asyncio.timeout(_BODY_WITHIN):
+            while more and len(body) <= MAX_BODY:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return receive
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise Problem("body.timeout", headers={"Connection": "close"}) from None
+    if len(body) > MAX_BODY:
+        if more:
+            await _drain(receive)
+        raise Problem("body.too_large", headers={"Connection": "close"})
+    if scope["path"].startswith("/v1/") and scope["method"] != "DELETE":
+        _is_json(headers)
+    return _replayed(bytes(body), receive)
+
+
+def _is_json(headers: Headers) -> None:
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise Problem("media_type.unsupported", headers={"Accept": "application/json"})
+
+
+def _length(headers: Headers) -> int:
+    given = headers.get("content-length", "0")
+    return int(given) if given.isdecimal() else 0
+
+
+async def _drain(receive: Receive) -> None:
+    drained = 0
+    try:
+        async with asyncio.timeout(_DRAIN_WITHIN):
+            while drained < _DRAINED:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    waiting: deque[Message] = deque([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> Message:
+        return waiting.popleft() if waiting else await receive()
+
+    return replay

@@ -1,0 +1,76 @@
+"""The HTML that every address of the page starts from; what it shows of a search comes by the API."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from contracts.places import UF, UFS, Regiao
+from contracts.query import DEFAULT_DAYS, DEFAULT_MODALIDADES
+from contracts.sectors import SECTORS
+from contracts.values import MODALIDADES
+from gateway.page.assets import Assets
+
+TILES: Final[tuple[str, ...]] = (
+    ".  RR .  AP .  .  .",
+    ".  AM PA MA PI CE RN",
+    "AC RO MT TO BA PE PB",
+    ".  .  MS GO DF SE AL",
+    ".  .  .  SP MG ES .",
+    ".  .  .  PR RJ .  .",
+    ".  .  .  SC .  .  .",
+    ".  .  .  RS .  .  .",
+)
+"""The country as a grid of equal tiles, each beside its neighbours as far as a grid allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One UF on the map of tiles; row and column count from 1."""
+
+    uf: UF
+    row: int
+    column: int
+
+
+class Shell:
+    """Renders the templates; one rendering a day is kept for each of the few shapes."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._assets = assets
+        self._templates = Environment(
+            loader=PackageLoader("gateway.page", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.render = lru_cache(maxsize=4)(self._render)
+
+    def _render(self, today: date, *, known: bool = True) -> str:
+        """The page as it is before any search; `known` is False where the address cannot be that of one."""
+        return self._templates.get_template("shell.html").render(
+            asset=self._assets.url,
+            modules=self._assets.ending(".js"),
+            sectors=sorted(SECTORS.items(), key=lambda sector: sector[1]),
+            regions=[(regiao, [uf for uf in UFS if uf.regiao is regiao]) for regiao in Regiao],
+            ufs=sorted(UFS, key=lambda uf: uf.nome),
+            tiles=tiles(),
+            modalidades=[(each, each in DEFAULT_MODALIDADES) for each in MODALIDADES],
+            today=today,
+            first_day=today - timedelta(days=DEFAULT_DAYS - 1),
+            default_days=DEFAULT_DAYS,
+            known=known,
+        )
+
+
+def tiles() -> tuple[Tile, ...]:
+    """The tiles of the map in reading order."""
+    return tuple(
+        Tile(uf=UF(sigla), row=row, column=column)
+        for row, line in enumerate(TILES, 1)
+        for column, sigla in enumerate(line.split(), 1)
+        if sigla != "."
+    )

@@ -1,0 +1,226 @@
+"""Asking for a search, its state, its results and why a bid is or is not among them."""
+
+import asyncio
+import re
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Final
+from uuid import uuid4
+
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.fold import SearchState
+from contracts.places import UF
+from contracts.query import Scope, SearchQuery, SearchRequest, Sort
+from contracts.search import Requested
+from contracts.state import SearchView
+from contracts.subjects import REQUESTED
+from contracts.values import Modalidade
+from contracts.verdict import Confidence, ViabilityLevel
+from contracts.when import day_of
+from gateway.domain.problem import FieldError, Problem, invalid
+from gateway.domain.results import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    BadCursorError,
+    ResultFilter,
+    ResultsPage,
+    page_of,
+)
+from gateway.domain.standing import Explanation
+from gateway.domain.wording import named
+from gateway.routes.describing import linked, links, problems
+from gateway.routes.ports import AtDesk, Desk, InPath
+from servicekit.errors import Unavailable
+from servicekit.logs import log
+
+router = APIRouter(
+    prefix="/v1/searches", tags=["buscas"], responses=problems("key.missing", "key.wrong", "bus.unavailable")
+)
+
+_STORED_WITHIN: Final = 4.0
+"""Seconds until the asker is told to come back rather than kept waiting."""
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})(?:$|[,;\s])", re.IGNORECASE)
+
+EXAMPLES: Final = {
+    "setor": {
+        "summary": "Um setor em dois estados, publicações dos últimos 10 dias",
+        "value": {"ufs": ["SP", "RJ"], "sector": "vestuario"},
+    },
+    "termos": {
+        "summary": "Termos próprios, um período e uma faixa de valor",
+        "value": {
+            "ufs": ["MG"],
+            "terms": ["câmera de segurança", "CFTV"],
+            "date_from": "2026-11-01",
+            "date_to": "2026-11-20",
+            "value_min": "50000",
+            "home_uf": "MG",
+            "sort": "closing",
+        },
+    },
+}
+
+
+class Wanted(BaseModel):
+    """What a reader wants of the results."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` da página anterior.")
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    sort: Sort | None = Field(default=None, description="Sem ele, a ordem que a busca pediu.")
+    uf: list[UF] = Field(default_factory=list)
+    modalidade: list[Modalidade] = Field(default_factory=list)
+    confidence: list[Confidence] = Field(default_factory=list)
+    viability: list[ViabilityLevel] = Field(default_factory=list)
+    value_min: Decimal | None = Field(default=None, ge=0)
+    value_max: Decimal | None = Field(default=None, ge=0)
+    q: str | None = Field(default=None, max_length=100, description="Texto no objeto, órgão ou município.")
+
+    @property
+    def filter(self) -> ResultFilter:
+        """The part that leaves rows out."""
+        return ResultFilter(
+            uf=tuple(self.uf), modalidade=tuple(self.modalidade), confidence=tuple(self.confidence),
+            viability=tuple(self.viability), value_min=self.value_min, value_max=self.value_max, q=self.q,
+        )  # fmt: skip
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Pedir uma busca",
+    responses={
+        200: {"model": SearchView, "description": "A busca terminou dentro do tempo de `Prefer: wait`."},
+        202: {
+            "description": "A busca foi aceita.",
+            "headers": {"Location": {"description": "O estado da busca.", "schema": {"type": "string"}}},
+        },
+        **problems(
+            "json.invalid", "body.timeout", "body.too_large", "media_type.unsupported", "request.invalid",
+            "scope.not_yet",
+        ),
+    },
+)  # fmt: skip
+async def ask(
+    body: Annotated[SearchRequest, Body(openapi_examples=EXAMPLES)],
+    request: Request,
+    response: Response,
+    desk: AtDesk,
+    prefer: Annotated[str | None, Header(description="`wait=30` espera até 30 s pelo fim.")] = None,
+) -> SearchView:
+    """Accept a search: the reply goes out once its request is stored in the log."""
+    now = desk.clock()
+    requested = _requested(body, now=now, budget=desk.search_budget, correlation_id=request.state.correlation_id)
+    view = await _publish(requested, desk, now=now)
+    response.headers["Location"] = links(requested.search_id)["self"]
+    if (asked := _WAIT.search(prefer or "")) is None:
+        return linked(view)
+    wait = min(timedelta(seconds=int(asked[1])), desk.wait_max)
+    view = await desk.searches.wait_until_over(requested.search_id, within=wait) or view
+    response.headers["Preference-Applied"] = f"wait={int(wait.total_seconds())}"
+    response.status_code = 200 if view.status.terminal else 202
+    return linked(view)
+
+
+@router.get("/{search_id}", summary="Estado de uma busca", responses=problems("search.not_found"))
+async def state(search_id: InPath, desk: AtDesk) -> SearchView:
+    """The state as it is now: accepted, running, or how it ended."""
+    return linked(await view_of(search_id, desk))
+
+
+@router.get(
+    "/{search_id}/results",
+    summary="Resultados de uma busca",
+    responses=problems("search.not_found", "request.invalid", "cursor.invalid"),
+)
+async def results(
+    search_id: InPath,
+    desk: AtDesk,
+    request: Request,
+    wanted: Annotated[Wanted, Query()],
+) -> ResultsPage:
+    """One page of the rows: of the answer once there is one, of what is accepted so far before."""
+    rows = await desk.searches.rows(search_id)
+    if rows is None:
+        raise Problem("search.not_found")
+    try:
+        page = page_of(
+            rows, search_id=search_id, wanted=wanted.filter, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit
+        )
+    except BadCursorError as exc:
+        raise Problem("cursor.invalid", errors=(FieldError(parameter="cursor", message="cursor inválido"),)) from exc
+    page.links["search"] = links(search_id)["self"]
+    if page.next_cursor:
+        page.links["next"] = str(
+            request.url.include_query_params(cursor=page.next_cursor).replace(scheme="", netloc="")
+        )
+    return page
+
+
+@router.get(
+    "/{search_id}/results/{bid_id:path}/explanation",
+    summary="Por que uma licitação está, ou não está, nos resultados",
+    responses=problems("search.not_found", "bid.not_found"),
+)
+async def explanation(search_id: InPath, bid_id: str, desk: AtDesk) -> Explanation:
+    """The decision on one bid with its terms, evidence and every rule that fired; also for a bid that was left out."""
+    await view_of(search_id, desk)
+    standing = await desk.searches.standing(search_id, bid_id)
+    if standing is None:
+        raise Problem("bid.not_found")
+    return Explanation(search_id=search_id, links={"search": links(search_id)["self"]}, **dict(standing))
+
+
+async def view_of(search_id: InPath, desk: Desk) -> SearchView:
+    """The state, or the problem that there is no such search."""
+    view = await desk.searches.view(search_id)
+    if view is None:
+        raise Problem("search.not_found")
+    return view
+
+
+def _requested(body: SearchRequest, *, now: datetime, budget: timedelta, correlation_id: str) -> Requested:
+    return Requested(
+        search_id=uuid4().hex,
+        tenant="local",
+        query=_query(body, now=now),
+        created_at=now,
+        deadline=now + budget,
+        correlation_id=correlation_id,
+    )
+
+
+def _query(body: SearchRequest, *, now: datetime) -> SearchQuery:
+    if body.scope is Scope.OPEN:
+        raise Problem("scope.not_yet", errors=(FieldError(pointer="#/scope", message="ainda não disponível"),))
+    try:
+        return body.normalised(today=day_of(now))
+    except ValueError as exc:
+        raise invalid((named(str(exc)),)) from exc
+    except OverflowError as exc:
+        raise invalid((FieldError(pointer="#/date_to", message="data fora do calendário"),)) from exc
+
+
+async def _publish(requested: Requested, desk: Desk, *, now: datetime) -> SearchView:
+    """Store the request; only a search that is surely in the log is answered with 202."""
+    if not desk.publisher.connected:
+        raise Unavailable("bus.away")
+    outgoing = REQUESTED.message(requested, search_id=requested.search_id)
+    async with asyncio.timeout(_STORED_WITHIN):
+        ack = await desk.publisher.publish(outgoing)
+    desk.searches.asked(requested.search_id)
+    query = requested.query
+    log.info(
+        "search_requested",
+        search_id=requested.search_id,
+        sector=query.sector,
+        terms_count=len(query.terms),
+        ufs_count=len(query.ufs),
+        days=len(query.days),
+    )
+    state = SearchState(requested.search_id)
+    state.apply(ack.sequence, requested)
+    return state.view(now)

@@ -1,0 +1,30 @@
+"""What the gateway is told from outside; the one place that reads the environment."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from servicekit.settings import ServiceSettings
+
+
+def _a_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"farol_[A-Za-z0-9]{4,32}_[A-Za-z0-9_-]{16,128}", key.get_secret_value()):
+        raise ValueError("FAROL_API_KEY must look like farol_<id>_<secret>, the secret of 16 characters or more")
+    return key
+
+
+class GatewaySettings(ServiceSettings):
+    """Without a key the gateway does not start: `farol up` makes one and hands it over."""
+
+    http_host: str = Field(default="127.0.0.1", validation_alias="FAROL_HTTP_HOST")
+    http_port: int = Field(default=8000, ge=0, le=65535, validation_alias="FAROL_HTTP_PORT")
+    """0 takes a free one."""
+    api_key: Annotated[SecretStr, AfterValidator(_a_key)] = Field(validation_alias="FAROL_API_KEY")
+    watched_searches: int = Field(default=256, ge=1, validation_alias="GATEWAY_WATCHED_SEARCHES")
+    """Live folds kept for searches that nobody streams; streamed ones are always kept."""
+    max_streams: int = Field(default=4000, ge=1, validation_alias="GATEWAY_MAX_STREAMS")
+    stream_ping: timedelta = Field(default=timedelta(seconds=15), validation_alias="GATEWAY_STREAM_PING")
+    stream_life: timedelta = Field(default=timedelta(minutes=10), validation_alias="GATEWAY_STREAM_LIFE")
+    prefer_wait_max: timedelta = Field(default=timedelta(seconds=60), validation_alias="GATEWAY_PREFER_WAIT_MAX")
