@@ -102,7 +102,8 @@ class Consumption(Generic[M]):
 
     async def drain(self, grace: float) -> None:
         """Take nothing more, let handlers end within the grace, hand back the rest at once."""
-        if self._gate is None:
+        stop_subscriber, self._stop_subscriber = self._stop_subscriber, None
+        if self._gate is None or stop_subscriber is None:
             return
         await self._gate.close()
         runs = list(self._runs.values())
@@ -114,8 +115,7 @@ class Consumption(Generic[M]):
             async with asyncio.timeout(SETTLE_TIME):
                 for run in list(self._runs.values()):
                     await run.settled.wait()
-        if self._stop_subscriber is not None:
-            await self._stop_subscriber()
+        await stop_subscriber()
 
     @property
     def paused(self) -> bool:

@@ -2,29 +2,358 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import timedelta
 
-from contracts.subjects import CANCELLED, LEASE, REPORTER_SUMMARIZE, REQUESTED
-from contracts.search import Cancelled, Lease
+import pytest
 
-from servicekit.bus import Bus
+from contracts.memory import Archive
+from contracts.subjects import Consumer, Outgoing
+from servicekit.bus import Bus, Delivery
+from servicekit.correlation import correlated, correlation_id
+from servicekit.errors import Abandoned, DependencyAway, Fenced, Rejected, Transient
 
-SID = "0190f0a0000070008000000000000001"
+from .conftest import QUICK, Recorder, Server, StartBus, closed, command, eventually, new_search
+
+SOON = timedelta(milliseconds=20)
 
 
-def cancelled():
-    return CANCELLED.message(Cancelled(search_id=SID, at=datetime.now(UTC)), search_id=SID)
+async def settled(server: Server, consumer: Consumer = QUICK) -> None:
+    async with asyncio.timeout(20):
+        while await server.waiting(consumer):
+            await asyncio.sleep(0.02)
 
 
-class TestPublish:
-    async def test_stores_once(self, bus_url):
-        bus = Bus(url=bus_url, service="test")
-        await bus.start()
-        a = await bus.publish(cancelled())
-        b = await bus.publish(cancelled())
-        rows = await bus.history(SID)
-        last = await bus.last(f"search.v1.{SID}.cancelled")
+class TestOutcome:
+    async def test_is_an_ack_when_the_generator_is_exhausted(self, start_bus: StartBus, server: Server) -> None:
+        handler, search = Recorder("done"), new_search()
+        bus = await start_bus(handler)
+        await bus.publish(command(search))
+        await settled(server)
+        assert [row.subject for row in await bus.history(search)] == [f"search.v1.{search}.closed"]
+        assert await server.count("WORK") == 0
+        assert [call.attempt for call in handler.calls] == [1]
+        assert not handler.calls[0].redelivered
+
+    async def test_is_another_try_after_a_transient_error(self, start_bus: StartBus, server: Server) -> None:
+        handler = Recorder(Transient("pncp.busy", delay=SOON), Transient("pncp.busy", delay=SOON), "done")
+        bus = await start_bus(handler)
+        await bus.publish(command(new_search()))
+        await settled(server)
+        assert [call.attempt for call in handler.calls] == [1, 2, 3]
+        assert [call.redelivered for call in handler.calls] == [False, True, True]
+        assert await server.dead_letters() == []
+
+    async def test_is_a_dead_letter_at_once_when_permanent(self, start_bus: StartBus, server: Server) -> None:
+        handler, search = Recorder(Rejected("answer.gone", "não há")), new_search()
+        bus = await start_bus(handler)
+        with correlated("c-7"):
+            await bus.publish(command(search))
+        await settled(server)
+        [(headers, body)] = await server.dead_letters()
+        assert len(handler.calls) == 1
+        assert headers["dlq-reason"] == "answer.gone"
+        assert headers["dlq-subject"] == "work.cache.archive.v1"
+        assert headers["dlq-sequence"] == str(handler.calls[0].sequence)
+        assert headers["correlation-id"] == "c-7"
+        assert body == command(search).body
+        assert await server.count("WORK") == 0
+
+    async def test_is_a_dead_letter_when_the_last_try_fails(self, start_bus: StartBus, server: Server) -> None:
+        handler = Recorder(Transient("pncp.busy", delay=SOON))
+        bus = await start_bus(handler, consumer=replace(QUICK, tries=3))
+        await bus.publish(command(new_search()))
+        await settled(server)
+        [(headers, _)] = await server.dead_letters()
+        assert [call.last_try for call in handler.calls] == [False, False, True]
+        assert (headers["dlq-reason"], headers["dlq-tries"]) == ("pncp.busy", "3")
+        assert await server.count("WORK") == 0
+
+    async def test_is_another_try_and_one_error_line_after_a_bug(
+        self, start_bus: StartBus, server: Server, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler = Recorder(KeyError("oops"), "done")
+        bus = await start_bus(handler)
+        await bus.publish(command(new_search()))
+        await settled(server)
+        assert len(handler.calls) == 2
+        assert capsys.readouterr().out.count("handler.failed") == 1
+
+    async def test_is_a_dead_letter_when_the_body_is_not_of_the_model(
+        self, start_bus: StartBus, server: Server
+    ) -> None:
+        handler = Recorder("done")
+        bus = await start_bus(handler)
+        broken = replace(command(new_search()), body=b'{"search_id": 1}')
+        await bus.publish(broken)
+        await settled(server)
+        [(headers, body)] = await server.dead_letters()
+        assert handler.calls == []
+        assert headers["dlq-reason"] == "invalid"
+        assert body == broken.body
+
+    @pytest.mark.parametrize("error", [Abandoned(), Fenced()], ids=["abandoned", "fenced"])
+    async def test_is_neither_ack_nor_nak_nor_beat_when_abandoned(
+        self, start_bus: StartBus, server: Server, error: Exception
+    ) -> None:
+        handler = Recorder(error, "done")
+        bus = await start_bus(handler)
+        await bus.publish(command(new_search()))
+        await eventually(lambda: len(handler.calls) == 1)
+        assert await server.waiting() == 1
+        await settled(server)
+        assert len(handler.calls) == 2
+        assert handler.times[1] - handler.times[0] >= 0.9
+
+    async def test_of_a_group_is_that_of_what_its_tasks_raised(self, start_bus: StartBus, server: Server) -> None:
+        handler = Recorder(ExceptionGroup("tasks", [Transient("x"), ExceptionGroup("inner", [Rejected("gone")])]))
+        bus = await start_bus(handler)
+        await bus.publish(command(new_search()))
+        await settled(server)
+        [(headers, _)] = await server.dead_letters()
+        assert headers["dlq-reason"] == "gone"
+
+    async def test_is_a_dead_letter_unseen_after_too_many_deliveries(
+        self, start_bus: StartBus, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("servicekit.consuming.delivery_limit", lambda consumer: 2)
+        handler = Recorder(Abandoned())
+        bus = await start_bus(handler)
+        await bus.publish(command(new_search()))
+        await settled(server)
+        [(headers, _)] = await server.dead_letters()
+        assert headers["dlq-reason"] == "delivered_too_often"
+        assert len(handler.calls) == 2
+
+
+class TestHandler:
+    async def test_gets_a_late_command_too(self, start_bus: StartBus, server: Server) -> None:
+        seen: list[Archive] = []
+
+        async def late(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            seen.append(message)
+            yield closed(message.search_id)
+
+        bus = await start_bus(late)
+        await bus.publish(command(new_search()))
+        await settled(server)
+        assert len(seen) == 1
+        assert await server.dead_letters() == []
+
+    async def test_is_not_given_a_message_twice_while_it_works_longer_than_ack_wait(
+        self, start_bus: StartBus, server: Server
+    ) -> None:
+        calls = 0
+
+        async def slow(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            nonlocal calls
+            calls += 1
+            await asyncio.sleep(2.5)
+            yield closed(message.search_id)
+
+        bus = await start_bus(slow)
+        await bus.publish(command(new_search()))
+        await settled(server)
+        assert calls == 1
+
+    async def test_runs_as_often_at_once_as_it_has_workers(self, start_bus: StartBus, server: Server) -> None:
+        running, most = 0, 0
+        enough = asyncio.Event()
+
+        async def together(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            if running == QUICK.workers:
+                enough.set()
+            await enough.wait()
+            await asyncio.sleep(0.05)
+            running -= 1
+            yield closed(message.search_id)
+
+        bus = await start_bus(together)
+        for _ in range(12):
+            await bus.publish(command(new_search()))
+        await settled(server)
+        assert most == QUICK.workers
+
+    async def test_holds_no_message_that_it_has_no_worker_for(self, start_bus: StartBus, server: Server) -> None:
+        held = asyncio.Event()
+
+        async def stuck(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            await held.wait()
+            yield closed(message.search_id)
+
+        bus = await start_bus(stuck, consumer=replace(QUICK, workers=2))
+        for _ in range(6):
+            await bus.publish(command(new_search()))
+        async with server.js() as js:
+            async with asyncio.timeout(10):
+                while (await js.consumer_info("WORK", QUICK.durable)).num_ack_pending < 2:
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
+            assert (await js.consumer_info("WORK", QUICK.durable)).num_ack_pending == 2
+        held.set()
+        await settled(server)
+
+    async def test_carries_the_correlation_id_of_its_command_into_what_it_yields(
+        self, start_bus: StartBus, server: Server
+    ) -> None:
+        search = new_search()
+        seen: list[tuple[str, str | None]] = []
+
+        async def handler(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            seen.append((delivery.correlation_id, correlation_id()))
+            yield closed(message.search_id)
+
+        bus = await start_bus(handler)
+        with correlated("from-the-browser"):
+            await bus.publish(command(search))
+        await settled(server)
+        [row] = await bus.history(search)
+        assert seen == [("from-the-browser", "from-the-browser")]
+        assert row.correlation_id == "from-the-browser"
+
+    async def test_yields_again_without_effect_after_a_redelivery(self, start_bus: StartBus, server: Server) -> None:
+        search = new_search()
+
+        async def crashes_once(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            yield closed(message.search_id)
+            if not delivery.redelivered:
+                raise Transient("after.effect", delay=SOON)
+
+        bus = await start_bus(crashes_once)
+        await bus.publish(command(search))
+        await settled(server)
+        assert len(await bus.history(search)) == 1
+
+
+class TestDependencyAway:
+    async def test_pauses_the_subscription_and_spends_no_try(self, start_bus: StartBus, server: Server) -> None:
+        away = DependencyAway("sql", delay=SOON)
+        handler = Recorder(*[away] * 8, "done")
+        bus = await start_bus(handler, consumer=replace(QUICK, tries=2, workers=1))
+        await bus.publish(command(new_search()))
+        await settled(server)
+        assert [call.attempt for call in handler.calls] == [1] * 9
+        assert await server.dead_letters() == []
+        assert bus.paused_consumers() == ()
+
+    async def test_takes_no_other_message_meanwhile(self, start_bus: StartBus, server: Server) -> None:
+        back = asyncio.Event()
+        tried: list[str] = []
+
+        async def needs_sql(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            tried.append(message.search_id)
+            if not back.is_set():
+                raise DependencyAway("sql", delay=SOON)
+            yield closed(message.search_id)
+
+        bus = await start_bus(needs_sql, consumer=replace(QUICK, workers=1))
+        searches = [new_search() for _ in range(5)]
+        for search in searches:
+            await bus.publish(command(search))
+        await eventually(lambda: len(tried) > 4)
+        assert set(tried) == {searches[0]}
+        assert bus.paused_consumers() == (QUICK.durable,)
+        back.set()
+        await settled(server)
+        assert set(tried) == set(searches)
+
+    async def test_lets_its_in_flight_messages_go_back_and_come_again(
+        self, start_bus: StartBus, server: Server
+    ) -> None:
+        back = asyncio.Event()
+        done: list[str] = []
+
+        async def needs_sql(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            if not back.is_set():
+                raise DependencyAway("sql", delay=SOON)
+            done.append(message.search_id)
+            yield closed(message.search_id)
+
+        bus = await start_bus(needs_sql, consumer=replace(QUICK, tries=1))
+        searches = [new_search() for _ in range(8)]
+        for search in searches:
+            await bus.publish(command(search))
+        await eventually(bus.paused_consumers)
+        back.set()
+        await settled(server)
+        assert sorted(done) == sorted(searches)
+        assert await server.dead_letters() == []
+
+
+class TestStop:
+    async def test_hands_a_running_message_over_at_once(self, start_bus: StartBus, server: Server) -> None:
+        cleaned = asyncio.Event()
+
+        async def endless(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            try:
+                await asyncio.sleep(3600)
+                yield closed(message.search_id)
+            finally:
+                cleaned.set()
+
+        patient = replace(QUICK, ack_wait=timedelta(seconds=60))
+        await server.put(patient)
+        first = await start_bus(endless, consumer=patient, grace=timedelta(milliseconds=50))
+        await first.publish(command(new_search()))
+        async with server.js() as js, asyncio.timeout(10):
+            while (await js.consumer_info("WORK", QUICK.durable)).num_ack_pending < 1:
+                await asyncio.sleep(0.01)
+        second_handler = Recorder("done")
+        await first.stop()
+        assert cleaned.is_set()
+        await start_bus(second_handler, consumer=patient)
+        await settled(server, patient)
+        assert [call.attempt for call in second_handler.calls] == [1]
+
+    async def test_lets_a_handler_finish_that_heeds_the_sign(self, start_bus: StartBus, server: Server) -> None:
+        search = new_search()
+        started = asyncio.Event()
+
+        async def heeds(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            started.set()
+            await delivery.stopping.wait()
+            yield closed(message.search_id)
+
+        bus = await start_bus(heeds)
+        await bus.publish(command(search))
+        await started.wait()
+        await bus.drain()
+        assert len(await bus.history(search)) == 1
+        assert await server.waiting() == 0
+
+    async def test_hands_over_the_probe_of_a_paused_subscription(self, start_bus: StartBus, server: Server) -> None:
+        bus = await start_bus(Recorder(DependencyAway("sql", delay=timedelta(hours=1))))
+        await bus.publish(command(new_search()))
+        await eventually(bus.paused_consumers)
         await bus.stop()
-        assert (a.duplicate, b.duplicate) == (False, True)
-        assert [row.sequence for row in rows] == [a.sequence]
-        assert last == rows[0]
+        other = Recorder("done")
+        await start_bus(other)
+        await settled(server)
+        assert len(other.calls) == 1
+
+    async def test_is_quiet_when_it_was_never_started(self, bus_url: str) -> None:
+        await Bus(url=bus_url, service="test").stop()
+
+
+class TestRegistration:
+    async def test_is_refused_after_the_start(self, start_bus: StartBus) -> None:
+        bus = await start_bus()
+        with pytest.raises(RuntimeError, match="before start"):
+            bus.handle(QUICK, Recorder("done"))
+
+    async def test_of_a_consumer_that_is_not_provisioned_waits_for_it(
+        self, start_bus: StartBus, server: Server
+    ) -> None:
+        nowhere = replace(QUICK, durable="cache-nowhere", filter="work.cache.nowhere.v1")
+        starting = asyncio.ensure_future(start_bus(Recorder("done"), consumer=nowhere))
+        await asyncio.sleep(0.1)
+        assert not starting.done()
+        await server.put(nowhere)
+        await asyncio.wait_for(starting, 10)
+        async with server.js() as js:
+            info = await js.consumer_info("WORK", "cache-nowhere")
+            await js.delete_consumer("WORK", "cache-nowhere")
+        assert info.config.ack_wait == 1.0
