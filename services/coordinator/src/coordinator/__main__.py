@@ -1,7 +1,6 @@
 """`python -m coordinator`: this service alone."""
 
-from servicekit.service import main
-
 from coordinator.app import build
+from servicekit.service import main
 
 main(build)

@@ -6,16 +6,15 @@ import socket
 import uuid
 from contextlib import AbstractAsyncContextManager
 
-from servicekit.bus import Bus
-from servicekit.chain import TimeoutChain
-from servicekit.feed import SearchFeed
-from servicekit.service import Service
-
 from contracts.subjects import COORDINATOR_REQUESTED
 from coordinator.adapters.log import FollowedSearch, hold
 from coordinator.handlers import run_search
 from coordinator.settings import CoordinatorSettings
+from servicekit.bus import Bus
+from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
+from servicekit.feed import SearchFeed
+from servicekit.service import Service
 
 
 def build(settings: CoordinatorSettings | None = None) -> Service:

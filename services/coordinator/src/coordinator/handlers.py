@@ -5,9 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import structlog
-from servicekit.bus import Delivery
-
 from contracts.answer import Answer
 from contracts.answer_codec import encode_answer
 from contracts.fold import SearchState
@@ -30,9 +27,9 @@ from contracts.subjects import (
 from coordinator.domain.close import answer_of, message_of
 from coordinator.domain.plan import Budgets, gathers, plan
 from coordinator.domain.watch import UfWatch
+from servicekit.bus import Delivery
 from servicekit.clock import Clock
-
-log = structlog.get_logger()
+from servicekit.logs import log
 
 FIRST_ROWS = 10
 """Rows that the terminal fact itself carries; ten of the longest objetos stay far below the 256 KB bound."""
@@ -117,7 +114,7 @@ async def _complete(search: Followed, *, clock: Clock) -> None:
         await search.command(_remember(answer, ref))
     breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
     await search.publish(COMPLETED.message(_completed(answer, ref), search_id=answer.search_id))
-    log.info("filter_complete", rejected=breakdown, **answer.counts.model_dump())
+    log.info("filter_complete", rejected_by=breakdown, **answer.counts.model_dump())
     log.info(
         "search_complete",
         status=str(answer.status),

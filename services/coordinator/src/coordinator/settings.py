@@ -1,10 +1,10 @@
 """The coordinator's settings; the only module here that reads the environment."""
 
 from pydantic_settings import SettingsConfigDict
-from servicekit.chain import TimeoutChain
-from servicekit.settings import ServiceSettings
 
 from coordinator.domain.plan import Budgets
+from servicekit.chain import TimeoutChain
+from servicekit.settings import ServiceSettings
 
 
 class CoordinatorSettings(ServiceSettings):

@@ -116,7 +116,7 @@ class TestRunSearch:
         assert search.names() == ["planned", "completed", "closed"]
         assert search.state.closed.at <= REQUEST.created_at + timedelta(seconds=480)
 
-    @pytest.mark.parametrize("crash_after", range(8))
+    @pytest.mark.parametrize("crash_after", range(7))
     async def test_resumes_from_wherever_it_was_left(self, crash_after):
         reference = await run(FakeSearch(WORLD))
         first = FakeSearch(WORLD)

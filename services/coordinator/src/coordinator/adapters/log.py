@@ -5,19 +5,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-import structlog
 from pydantic import ValidationError
-from servicekit.bus import Bus, Stored
-from servicekit.feed import SearchFeed
 
 from contracts.fold import SearchState
 from contracts.report import ObjectRef
 from contracts.search import Lease
 from contracts.subjects import ANSWERS_BUCKET, LEASE, Outgoing, fact_topic
+from servicekit.bus import Bus, Stored
 from servicekit.clock import Clock
-from servicekit.errors import Abandoned, FeedOverflow, Fenced
+from servicekit.errors import Abandoned, FeedOverflow, Fenced, Unavailable
+from servicekit.feed import SearchFeed
+from servicekit.logs import log
 
-log = structlog.get_logger()
+READ_AGAIN = 0.05
+"""Seconds before a follower that fell behind reads on; the bus itself waits for a server that is away."""
 
 
 class FollowedSearch:
@@ -28,7 +29,19 @@ class FollowedSearch:
         self._clock = clock
         self._changed = asyncio.Event()
         self._lease = lease
+        self._following: asyncio.Task[None] | None = None
         self.state = state
+
+    async def follow(self, feed: SearchFeed) -> None:
+        """Begin to fold what the feed brings; returns once our own lease is folded, so with all that came before it."""
+        self._following = asyncio.create_task(self._follow(feed), name=f"follow {self.state.search_id}")
+        await self._wait(lambda state: state.lease_sequence >= self._lease)
+
+    async def leave(self) -> None:
+        """Stop following."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
 
     async def publish(self, outgoing: Outgoing) -> None:
         """Append a fact under the lease, and fold it before returning, so that no decision is made twice."""
@@ -48,19 +61,19 @@ class FollowedSearch:
 
     async def until(self, done: Callable[[SearchState], bool], *, by: datetime) -> bool:
         """Wait until the fold satisfies `done` (True) or the moment has come (False)."""
-        while not done(self.state):
-            self._check_lease()
-            left = (by - self._clock()).total_seconds()
-            if left <= 0:
-                return False
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._changed.wait()
-            except TimeoutError:
-                return done(self.state)
-        self._check_lease()
+        try:
+            async with asyncio.timeout(max((by - self._clock()).total_seconds(), 0)):
+                await self._wait(done)
+        except TimeoutError:
+            return done(self.state)
         return True
+
+    async def _wait(self, done: Callable[[SearchState], bool]) -> None:
+        while not done(self.state):
+            self._check()
+            self._changed.clear()
+            await self._changed.wait()
+        self._check()
 
     def take(self, sequence: int, fact: object) -> None:
         """Fold one fact and wake whoever waits."""
@@ -79,9 +92,24 @@ class FollowedSearch:
             return
         self.take(stored.sequence, fact)
 
-    def _check_lease(self) -> None:
+    def _check(self) -> None:
         if self.state.lease_sequence > self._lease:
             raise Abandoned(f"another coordinator holds {self.state.search_id}")
+        if self._following is not None and self._following.done():
+            self._following.result()
+
+    async def _follow(self, feed: SearchFeed) -> None:
+        """Fold what the feed brings; a full buffer or an unread history only means to read on from where we are."""
+        try:
+            while True:
+                try:
+                    async with feed.join(self.state.search_id, after=self.state.last_sequence) as facts:
+                        async for stored in facts:
+                            self.take_stored(stored)
+                except (FeedOverflow, Unavailable, TimeoutError):
+                    await asyncio.sleep(READ_AGAIN)
+        finally:
+            self._changed.set()
 
 
 @asynccontextmanager
@@ -96,31 +124,8 @@ async def hold(
     except Fenced as exc:
         raise Abandoned(f"another coordinator was faster on {search_id}") from exc
     followed = FollowedSearch(bus, SearchState(search_id), lease=ack.sequence, clock=clock)
-    following = asyncio.create_task(_follow(feed, followed), name=f"follow {search_id}")
     try:
-        caught_up = asyncio.create_task(_caught_up(followed, ack.sequence))
-        await asyncio.wait({caught_up, following}, return_when=asyncio.FIRST_COMPLETED)
-        caught_up.cancel()
-        if following.done():
-            await following
+        await followed.follow(feed)
         yield followed
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-
-
-async def _caught_up(followed: FollowedSearch, lease: int) -> None:
-    while followed.state.lease_sequence < lease:
-        followed._changed.clear()  # noqa: SLF001 - one room: the two halves of following
-        await followed._changed.wait()  # noqa: SLF001
-
-
-async def _follow(feed: SearchFeed, followed: FollowedSearch) -> None:
-    """Fold what the feed brings; a full buffer only means to read on from where we are."""
-    while True:
-        try:
-            async with feed.join(followed.state.search_id, after=followed.state.last_sequence) as facts:
-                async for stored in facts:
-                    followed.take_stored(stored)
-        except FeedOverflow:
-            continue
+        await followed.leave()
