@@ -1,8 +1,7 @@
 """`python -m reporter`."""
 
-from servicekit.service import main
-
 from reporter.app import build
+from servicekit.service import main
 
 if __name__ == "__main__":
     main(build)

@@ -2,9 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Protocol
-
-from servicekit.bus import Delivery
+from typing import Any, Final, Protocol
 
 from contracts.answer_codec import AnswerUnreadable, decode_answer
 from contracts.report import (
@@ -13,7 +11,6 @@ from contracts.report import (
     SpreadsheetFailed,
     SpreadsheetReady,
     Summarize,
-    Summary,
     SummaryReady,
 )
 from contracts.search import Completed
@@ -28,26 +25,29 @@ from contracts.subjects import (
 )
 from contracts.when import Deadline
 from reporter.domain.summary import summarize, summarize_outcome
+from servicekit.bus import Delivery
 from servicekit.clock import Clock
-from servicekit.errors import Transient
+from servicekit.errors import DependencyAway, Rejected, Transient, Unavailable
 from servicekit.logs import log
 
-FAILED_MESSAGE = (
+FAILED_MESSAGE: Final = (
     "Não foi possível gerar a planilha desta vez. Os resultados estão na tela; tente baixar de novo em alguns minutos."
 )
-LATE_MESSAGE = "O tempo para gerar a planilha terminou. Os resultados estão na tela; tente baixar de novo mais tarde."
+LATE_MESSAGE: Final = (
+    "O tempo para gerar a planilha terminou. Os resultados estão na tela; tente baixar de novo mais tarde."
+)
 
 
 class Shelf(Protocol):
     """Where answers are read and files are put, and what was already said of a search."""
 
     async def packed_answer(self, ref: ObjectRef) -> bytes:
-        """The encoded answer; raises Transient when it cannot be read now."""
+        """The encoded answer; raises Transient when it cannot be read now, Rejected when it is gone."""
 
     async def keep_spreadsheet(self, content: bytes, *, search_id: str, revision: int) -> ObjectRef:
         """Store the file under the one name of this revision."""
 
-    async def said(self, *topics: Topic[object], search_id: str, revision: int) -> bool:
+    async def said(self, *topics: Topic[Any], search_id: str, revision: int) -> bool:
         """Whether any of these facts is in the log."""
 
     async def completed(self, search_id: str) -> Completed | None:
@@ -78,11 +78,10 @@ async def write_summary(command: Summarize, delivery: Delivery, *, shelf: Shelf)
     search_id, revision = command.search_id, command.revision
     if await shelf.said(SUMMARY_READY, search_id=search_id, revision=revision):
         return
-    summary: Summary | None
     try:
         summary = summarize(decode_answer(await shelf.packed_answer(command.answer_ref)))
-    except (Transient, AnswerUnreadable) as exc:
-        if isinstance(exc, Transient) and delivery.attempt < REPORTER_SUMMARIZE.tries:
+    except (Transient, Rejected, AnswerUnreadable) as exc:
+        if _may_yet_work(exc, delivery, tries=REPORTER_SUMMARIZE.tries):
             raise
         log.warning("summary_without_answer", reason=str(exc))
         completed = await shelf.completed(search_id)
@@ -108,14 +107,21 @@ async def write_spreadsheet(
         packed = await shelf.packed_answer(command.answer_ref)
         made = await workshop.make(packed, limit=Deadline(command.deadline).within(now, limit).remaining(now))
         file = await shelf.keep_spreadsheet(made.content, search_id=search_id, revision=revision)
-    except (Transient, AnswerUnreadable) as exc:
-        if isinstance(exc, Transient) and delivery.attempt < REPORTER_SPREADSHEET.tries:
+    except (Transient, Rejected, AnswerUnreadable) as exc:
+        if _may_yet_work(exc, delivery, tries=REPORTER_SPREADSHEET.tries):
             raise
         log.error("spreadsheet_failed", reason=str(exc))
         yield _failed(command, FAILED_MESSAGE)
         return
     fact = SpreadsheetReady(search_id=search_id, revision=revision, file=file, rows=made.rows)
     yield SPREADSHEET_READY.message(fact, search_id=search_id, revision=revision)
+
+
+def _may_yet_work(exc: Exception, delivery: Delivery, *, tries: int) -> bool:
+    """A dependency that is away spends no try; what is permanent is worth none; else up to the last one."""
+    if isinstance(exc, DependencyAway) or (isinstance(exc, Unavailable) and exc.bus_itself):
+        return True
+    return isinstance(exc, Transient) and delivery.attempt < tries
 
 
 def _failed(command: MakeSpreadsheet, message: str) -> Outgoing:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from servicekit.bus import Delivery
 
 from contracts.answer_codec import AnswerUnreadable, encode_answer
 from contracts.report import (
@@ -20,7 +19,8 @@ from contracts.search import Completed
 from contracts.state import ResponseState, Status
 from contracts.subjects import Outgoing, Topic
 from reporter.handlers import FAILED_MESSAGE, LATE_MESSAGE, write_spreadsheet, write_summary
-from servicekit.errors import Transient
+from servicekit.bus import Delivery
+from servicekit.errors import DependencyAway, Rejected, Transient, Unavailable
 
 SEARCH_ID = "0123456789abcdef0123456789abcdef"
 REF = ObjectRef(bucket="ANSWERS", name=f"answers/{SEARCH_ID}/1", size=1, sha256="0" * 64)
@@ -119,7 +119,9 @@ class TestWriteSummary:
         with pytest.raises(AnswerAway):
             await all_of(write_summary(self.command(answer().finished_at), delivery(2), shelf=shelf))
 
-    @pytest.mark.parametrize(("error", "attempt"), [(AnswerAway("away"), 3), (AnswerUnreadable("cut"), 1)])
+    @pytest.mark.parametrize(
+        ("error", "attempt"), [(AnswerAway("away"), 3), (AnswerUnreadable("cut"), 1), (Rejected("object.missing"), 1)]
+    )
     async def test_falls_back_to_the_terminal_fact_when_there_is_no_answer_to_read(
         self, answer: Any, error: Exception, attempt: int
     ) -> None:
@@ -172,6 +174,11 @@ class TestWriteSpreadsheet:
     async def test_makes_the_failure_of_the_last_try_a_fact_with_a_friendly_message(self, answer: Any) -> None:
         [message] = await self.run(answer(), workshop=FakeWorkshop(AnswerAway("died")), attempt=3)
         assert message.value == SpreadsheetFailed(search_id=SEARCH_ID, revision=1, message=FAILED_MESSAGE)
+
+    @pytest.mark.parametrize("away", [DependencyAway("sql"), Unavailable("bus.away")])
+    async def test_gives_up_on_nothing_while_a_dependency_is_away(self, answer: Any, away: Transient) -> None:
+        with pytest.raises(type(away)):
+            await self.run(answer(), shelf=FakeShelf(away), attempt=9)
 
     async def test_does_not_try_an_unreadable_answer_twice(self, answer: Any) -> None:
         [message] = await self.run(answer(), workshop=FakeWorkshop(AnswerUnreadable("cut")))

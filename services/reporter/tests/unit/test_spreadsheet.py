@@ -97,5 +97,14 @@ class TestMakeSpreadsheet:
         ]
         assert not [text for text in texts if "pncp" in text.lower() or "pcp" in text.lower()]
 
+    def test_keeps_no_moment_of_writing_so_that_equal_answers_are_equal_bytes(self, answer: Any, result: Any) -> None:
+        rows = (result(1), result(2))
+        content = make_spreadsheet(answer(rows)).content
+        assert make_spreadsheet(answer(rows)).content == content
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        properties = load_workbook(io.BytesIO(content)).properties
+        assert properties.modified == properties.created == answer().finished_at.replace(tzinfo=None)
+
     def test_opens_when_there_is_no_bid(self, answer: Any) -> None:
         assert opened(answer())[BIDS_SHEET].max_row == 1

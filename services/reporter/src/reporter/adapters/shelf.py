@@ -1,10 +1,11 @@
 """The bus as the reporter uses it: answers in, files out, and what the log already says."""
 
-from servicekit.bus import Bus
+from typing import Any
 
 from contracts.report import ObjectRef
 from contracts.search import Completed
 from contracts.subjects import COMPLETED, FILES_BUCKET, Topic
+from servicekit.bus import Bus
 
 
 class BusShelf:
@@ -21,7 +22,7 @@ class BusShelf:
         """Store the file; a second try writes the same name again."""
         return await self._bus.put_object(FILES_BUCKET, f"files/{search_id}/{revision}.xlsx", content)
 
-    async def said(self, *topics: Topic[object], search_id: str, revision: int) -> bool:
+    async def said(self, *topics: Topic[Any], search_id: str, revision: int) -> bool:
         """Whether any of these facts is in the log."""
         for topic in topics:
             if await self._bus.last(topic.subject(search_id=search_id, revision=revision)) is not None:

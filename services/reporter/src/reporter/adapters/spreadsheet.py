@@ -1,6 +1,7 @@
 """The spreadsheet of an answer, made with openpyxl's streaming writer. Runs in a worker process."""
 
 import io
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,8 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Border, Font, NamedStyle, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.xml.constants import ARC_CORE
+from openpyxl.xml.functions import tostring
 
 from contracts.answer import Answer, Result
 from contracts.brasileiro import dia, dia_e_hora, lista
@@ -62,6 +65,9 @@ FRESHNESS: Final = {
 }
 
 
+_Value = str | int | Decimal | datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Spreadsheet:
     """The finished file."""
@@ -74,7 +80,7 @@ class Spreadsheet:
 class _Column:
     title: str
     width: float
-    value: Callable[[int, Result], str | int | Decimal | datetime | None]
+    value: Callable[[int, Result], _Value]
     style: str = "texto"
 
 
@@ -109,7 +115,7 @@ _COLUMNS: Final = (
 
 
 def make_spreadsheet(answer: Answer) -> Spreadsheet:
-    """Two sheets: the bids in rank order, then the summary with what was looked at."""
+    """Two sheets: the bids in rank order, then the summary with what was looked at. Equal answers are equal bytes."""
     book = Workbook(write_only=True)
     book.properties.creator = "Farol"
     book.properties.title = "Licitações encontradas"
@@ -117,9 +123,23 @@ def make_spreadsheet(answer: Answer) -> Spreadsheet:
         book.add_named_style(style)
     _write_bids(book.create_sheet(BIDS_SHEET), answer.results)
     _write_summary(book.create_sheet(SUMMARY_SHEET), answer)
+    book.properties.created = answer.finished_at.replace(tzinfo=None)
     out = io.BytesIO()
     book.save(out)
-    return Spreadsheet(content=out.getvalue(), rows=len(answer.results))
+    return Spreadsheet(content=_timeless(out, book), rows=len(answer.results))
+
+
+def _timeless(written: io.BytesIO, book: Workbook) -> bytes:
+    """The file without the moment of writing: a job done twice must not change the bytes that a fact names."""
+    book.properties.modified = book.properties.created
+    out = io.BytesIO()
+    with zipfile.ZipFile(written) as made, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as kept:
+        for entry in made.infolist():
+            part = zipfile.ZipInfo(entry.filename, date_time=(1980, 1, 1, 0, 0, 0))
+            part.compress_type = zipfile.ZIP_DEFLATED
+            core = entry.filename == ARC_CORE
+            kept.writestr(part, tostring(book.properties.to_tree()) if core else made.read(entry))
+    return out.getvalue()
 
 
 def _styles() -> Iterable[NamedStyle]:
@@ -180,7 +200,7 @@ def _write_summary(sheet: Any, answer: Answer) -> None:
         sheet.append([_cell(sheet, value, style) for value, style in values])
 
 
-_Row = tuple[str, str | int | Decimal | datetime | None, str]
+_Row = tuple[str, _Value, str]
 
 
 def _query_rows(answer: Answer) -> Iterable[_Row]:
@@ -225,10 +245,10 @@ def _count_rows(answer: Answer) -> Iterable[_Row]:
     yield "Confiabilidade (0-100)", answer.reliability, "inteiro"
 
 
-def _cell(sheet: Any, value: str | int | Decimal | datetime | None, style: str, *, rank: int = 0) -> Any:
+def _cell(sheet: Any, value: _Value, style: str, *, rank: int = 0) -> Any:
     """One cell. Text is forced to be text, whatever it begins with."""
     if not isinstance(value, str):
-        cell = WriteOnlyCell(sheet, value=value)
+        cell: Any = WriteOnlyCell(sheet, value=value)  # type: ignore[arg-type]  # its stub does not know Decimal
         cell.style = style
         return cell
     text = safe_text(value)
