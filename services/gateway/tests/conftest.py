@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
@@ -39,7 +40,7 @@ NOON = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
 class Told:
     """A story in facts: SP and RJ of one source, two bids accepted and one left out in each."""
 
-    search_id: str = "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c"
+    search_id: str
     asked_at: datetime = NOON
 
     @property
@@ -210,7 +211,8 @@ class Told:
 
 @pytest.fixture
 def told() -> Told:
-    return Told()
+    """A search of its own: the stream remembers the ids of what it was once told."""
+    return Told(search_id=uuid4().hex)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ async def http() -> AsyncIterator[Http]:
     published, searches = Published(), NoSearches()
     desk = Desk(
         publisher=published,
-        searches=searches,  # type: ignore[arg-type]  # it answers every read with None
+        searches=searches,
         key=LocalKey(KEY),
         clock=lambda: NOW,
         search_budget=timedelta(seconds=360),

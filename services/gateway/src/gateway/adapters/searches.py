@@ -16,7 +16,7 @@ from contracts.state import JobStatus, SearchView
 from contracts.subjects import COMPLETED, PROGRESS_STATE, REQUESTED, SPREADSHEET_READY, SUMMARY_READY, Topic
 from contracts.values import SearchId
 from gateway.adapters.stream import StreamRules, stream
-from gateway.adapters.watch import Watch
+from gateway.adapters.watch import FRAME_BYTES, Watch
 from gateway.domain.events import Frame, position_of
 from gateway.domain.results import Rows, ranked
 from gateway.domain.standing import BidStanding, standing_in_answer, standing_in_search
@@ -40,13 +40,21 @@ class Searches:
     """Reads of searches; it owns the watches and the answers it keeps."""
 
     def __init__(
-        self, *, bus: Bus, feed: SearchFeed, clock: Callable[[], datetime], capacity: int, rules: StreamRules
+        self,
+        *,
+        bus: Bus,
+        feed: SearchFeed,
+        clock: Callable[[], datetime],
+        capacity: int,
+        rules: StreamRules,
+        frame_bytes: int = FRAME_BYTES,
     ) -> None:
         self._bus = bus
         self._feed = feed
         self._clock = clock
         self._capacity = capacity
         self._rules = rules
+        self._frame_bytes = frame_bytes
         self._watches: OrderedDict[SearchId, Watch] = OrderedDict()
         self._answers: OrderedDict[str, tuple[int, Answer]] = OrderedDict()
         self._asked: OrderedDict[SearchId, None] = OrderedDict()
@@ -160,15 +168,15 @@ class Searches:
         if watch is None or not watch.over:
             return False
         after = position_of(last_event_id, epoch=self._feed.epoch)
-        return watch.log.index_after(after) == watch.log.dropped + len(watch.log.frames)
+        return watch.folded.index_after(after) == watch.folded.dropped + len(watch.folded.frames)
 
     async def frames(self, search_id: SearchId, last_event_id: str | None) -> tuple[list[Frame], bool] | None:
         """Every event so far after an id, and whether that was the last; None for an unknown search."""
         watch = await self._watch(search_id)
         if watch is None:
             return None
-        kept = watch.log.frames
-        old = await watch.replay(before=kept[0].position[0]) if watch.log.dropped else []
+        kept = watch.folded.frames
+        old = await watch.replay(before=kept[0].position[0]) if watch.folded.dropped else []
         after = position_of(last_event_id, epoch=self._feed.epoch)
         return [frame for frame in (*old, *kept) if frame.position > after], watch.over
 
@@ -194,7 +202,7 @@ class Searches:
         current = self._watches.get(search_id)
         if current is not None and not current.gone:
             return current
-        watch = Watch(search_id, bus=self._bus, feed=self._feed, clock=self._clock)
+        watch = Watch(search_id, bus=self._bus, feed=self._feed, clock=self._clock, frame_bytes=self._frame_bytes)
         self._watches[search_id] = watch
         idle = [sid for sid, each in self._watches.items() if each.idle and sid != search_id]
         for sid in idle[: max(0, len(self._watches) - self._capacity)]:

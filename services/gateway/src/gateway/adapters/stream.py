@@ -31,17 +31,17 @@ async def stream(
     try:
         yield b"retry: %d\n\n" % int(rules.retry.total_seconds() * 1000)
         ends = asyncio.get_running_loop().time() + rules.life.total_seconds()
-        index = watch.log.index_after(after)
-        if watch.log.dropped and index <= watch.log.dropped:
+        index = watch.folded.index_after(after)
+        if watch.folded.dropped and index <= watch.folded.dropped:
             async for chunk in _old(watch, after):
                 yield chunk
         while True:
             bell = watch.bell()
-            if index < watch.log.dropped:
+            if index < watch.folded.dropped:
                 yield own_frame("gap", {"message": "A conexão ficou para trás; continuando de onde parou."})
                 return
-            start = index - watch.log.dropped
-            if fresh := watch.log.frames[start : start + _FRAMES_AT_ONCE]:
+            start = index - watch.folded.dropped
+            if fresh := watch.folded.frames[start : start + _FRAMES_AT_ONCE]:
                 index += len(fresh)
                 yield _joined(fresh)
             elif watch.over:
@@ -57,7 +57,7 @@ async def stream(
 
 async def _old(watch: Watch, after: Position) -> AsyncIterator[bytes]:
     """The frames that were let go and that this listener has not seen."""
-    first = watch.log.frames[0].position[0]
+    first = watch.folded.frames[0].position[0]
     old = [frame for frame in await watch.replay(before=first) if frame.position > after]
     for start in range(0, len(old), _FRAMES_AT_ONCE):
         yield _joined(old[start : start + _FRAMES_AT_ONCE])

@@ -20,8 +20,8 @@ from servicekit.errors import FeedOverflow, Transient
 from servicekit.feed import SearchFeed
 from servicekit.logs import log
 
-MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
-"""Beyond it the older half of the events is let go; who still needs them gets them from the log."""
+FRAME_BYTES: Final = 8 * 1024 * 1024
+"""Of one search; beyond it the older half of its events is let go, and who still needs them gets them from the log."""
 _FACTS_AT_ONCE: Final = 20
 """Facts folded before the loop gets a turn: a log of 13 MB takes 0.26 s to decode."""
 _REJOIN_AFTER: Final = timedelta(seconds=1)
@@ -30,8 +30,9 @@ _REJOIN_AFTER: Final = timedelta(seconds=1)
 class Log:
     """A search's facts folded and encoded so far, without any I/O."""
 
-    def __init__(self, search_id: str, *, epoch: str) -> None:
+    def __init__(self, search_id: str, *, epoch: str, keep_bytes: int = FRAME_BYTES) -> None:
         self.state = SearchState(search_id)
+        self._keep_bytes = keep_bytes
         self.epoch = epoch
         self.sequence = 0
         self.frames: list[Frame] = []
@@ -60,7 +61,7 @@ class Log:
 
     def spill(self) -> None:
         """Let the older half of the events go, whole facts only, once they are too many bytes."""
-        if self._bytes > MAX_FRAME_BYTES and len(self.frames) > 1:
+        if self._bytes > self._keep_bytes and len(self.frames) > 1:
             half = len(self.frames) // 2
             while half < len(self.frames) - 1 and self.frames[half].position[0] == self.frames[half - 1].position[0]:
                 half += 1
@@ -76,7 +77,15 @@ class Log:
 class Watch:
     """Follows one search from its first fact until `closed`, over every restart of the bus."""
 
-    def __init__(self, search_id: str, *, bus: Bus, feed: SearchFeed, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        search_id: str,
+        *,
+        bus: Bus,
+        feed: SearchFeed,
+        clock: Callable[[], datetime],
+        frame_bytes: int = FRAME_BYTES,
+    ) -> None:
         self.search_id = search_id
         self.listeners = 0
         self.gone = False
@@ -84,7 +93,7 @@ class Watch:
         self._bus = bus
         self._feed = feed
         self._clock = clock
-        self._log = Log(search_id, epoch=feed.epoch)
+        self._folded = Log(search_id, epoch=feed.epoch, keep_bytes=frame_bytes)
         self._bell = asyncio.Event()
         self._view: tuple[int, SearchView] | None = None
         self._task = asyncio.create_task(self._run(), name=f"watch-{search_id}")
@@ -94,12 +103,12 @@ class Watch:
     @property
     def state(self) -> SearchState:
         """The live fold."""
-        return self._log.state
+        return self._folded.state
 
     @property
-    def log(self) -> Log:
+    def folded(self) -> Log:
         """The fold with its frames."""
-        return self._log
+        return self._folded
 
     @property
     def over(self) -> bool:
@@ -114,8 +123,8 @@ class Watch:
 
     def view(self) -> SearchView:
         """The HTTP state; folded anew only when a fact came in or the search was abandoned."""
-        if self.abandoned or self._view is None or self._view[0] != self._log.sequence:
-            self._view = (self._log.sequence, self.state.view(self._clock()))
+        if self.abandoned or self._view is None or self._view[0] != self._folded.sequence:
+            self._view = (self._folded.sequence, self.state.view(self._clock()))
         return self._view[1]
 
     def bell(self) -> asyncio.Event:
@@ -160,7 +169,7 @@ class Watch:
 
     async def replay(self, *, before: int) -> list[Frame]:
         """The frames of the facts below a sequence, made anew from the log."""
-        log_again = Log(self.search_id, epoch=self._log.epoch)
+        log_again = Log(self.search_id, epoch=self._folded.epoch)
         for n, stored in enumerate(await self._bus.history(self.search_id), 1):
             if stored.sequence >= before:
                 break
@@ -180,9 +189,9 @@ class Watch:
         self.loaded.set_result(None)
         self.ring()
         try:
-            while not self.over and self._feed.epoch == self._log.epoch:
+            while not self.over and self._feed.epoch == self._folded.epoch:
                 await self._follow()
-        except Exception:
+        except Exception:  # noqa: BLE001 - told once, and its listeners come back
             log.exception("watch_failed", search_id=self.search_id)
         finally:
             self.gone = not self.over
@@ -190,17 +199,19 @@ class Watch:
 
     async def _load(self) -> None:
         for n, stored in enumerate(await self._bus.history(self.search_id), 1):
-            self._log.take(stored)
+            self._folded.take(stored)
             if n % _FACTS_AT_ONCE == 0:
+                self._folded.spill()
                 await asyncio.sleep(0)
+        self._folded.spill()
 
     async def _follow(self) -> None:
         """Take what the feed brings until `closed`; a cut feed is joined again where this fold stands."""
         try:
-            async with self._feed.join(self.search_id, after=self._log.sequence) as live:
+            async with self._feed.join(self.search_id, after=self._folded.sequence) as live:
                 async for stored in live:
-                    if self._log.take(stored):
-                        self._log.spill()
+                    if self._folded.take(stored):
+                        self._folded.spill()
                         self.ring()
                     if self.over:
                         return
