@@ -1,0 +1,1 @@
+"""What reaches outside: the catalogue's files."""

@@ -1,0 +1,33 @@
+"""Reads the catalogue from its YAML files: one per sector, and `_grammar.yaml`."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from classifier.domain.catalogue import Catalogue, Grammar, SectorRules, problems
+
+_GRAMMAR = "_grammar.yaml"
+
+
+class UnsoundCatalogue(Exception):
+    """The files do not make a catalogue; the message says every reason."""
+
+
+def load_catalogue(folder: Path | None = None) -> Catalogue:
+    """The catalogue in a folder, the one that ships with this service by default; raises UnsoundCatalogue."""
+    root = folder if folder is not None else Path(str(resources.files("classifier") / "catalogue"))
+    try:
+        sectors = [SectorRules.model_validate(_read(file)) for file in sorted(root.glob("[a-z]*.yaml"))]
+        grammar = Grammar.model_validate(_read(root / _GRAMMAR))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UnsoundCatalogue(str(error)) from error
+    catalogue = Catalogue(sectors={rules.sector: rules for rules in sectors}, grammar=grammar)
+    if found := problems(catalogue):
+        raise UnsoundCatalogue("; ".join(found))
+    return catalogue
+
+
+def _read(file: Path) -> Any:
+    return yaml.load(file.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders, the C one is ten times as fast

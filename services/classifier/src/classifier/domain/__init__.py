@@ -1,0 +1,1 @@
+"""The pure centre: text, engine, relevance, filters, viability."""

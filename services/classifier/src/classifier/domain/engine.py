@@ -1,0 +1,72 @@
+"""One automaton over every term of every sector: all whole-word occurrences of all of them, in one pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+
+from classifier.domain.text import Words
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Hit:
+    """Pattern `pattern` stands on the words first..last (indexes into `Words.forms`), both included."""
+
+    first: int
+    last: int
+    pattern: int
+
+    @property
+    def words(self) -> int:
+        """How many words it covers."""
+        return self.last - self.first + 1
+
+    def within(self, other: "Hit") -> bool:
+        """Whether the other one covers it and more."""
+        return other.first <= self.first and self.last <= other.last and self.words < other.words
+
+
+class Automaton:
+    """Finds every pattern (a line of normal forms) in the line of a text, overlapping ones included.
+
+    Patterns with the same form share one node; each keeps its own index.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        """Linear in the total length of the patterns; an empty one never matches."""
+        self._by_form: dict[str, list[int]] = {}
+        for index, form in enumerate(patterns):
+            if form:
+                self._by_form.setdefault(form, []).append(index)
+        self._forms = tuple(self._by_form)
+        self._machine = (
+            AhoCorasick(self._forms, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA)
+            if self._forms
+            else None
+        )
+
+    def find(self, words: Words) -> list[Hit]:
+        """Every hit, by position."""
+        if self._machine is None or not words.kept:
+            return []
+        starts, ends = _boundaries(words)
+        hits: list[Hit] = []
+        for node, start, end in self._machine.find_matches_as_indexes(words.line, overlapping=True):
+            first, last = starts.get(start), ends.get(end)
+            if first is not None and last is not None:
+                hits.extend(Hit(first, last, index) for index in self._by_form[self._forms[node]])
+        hits.sort()
+        return hits
+
+
+def _boundaries(words: Words) -> tuple[dict[int, int], dict[int, int]]:
+    """Where in the line each word begins, and where it ends: a match that does neither is no whole word."""
+    starts: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    at = 0
+    for index in words.kept:
+        starts[at] = index
+        at += len(words.forms[index])
+        ends[at] = index
+        at += 1
+    return starts, ends

@@ -1,0 +1,278 @@
+"""Which sectors a bid belongs to, read once for all of them: what is bought counts, not who buys it or what for.
+
+The reading, in order: every hit of the automaton; hits that a longer term of another sector or an exclusion covers are
+hidden; the first clause with a hit left names what is bought; there the first find leads, and a find of another sector
+counts beside it only as a further thing bought, not as its complement; co-occurrence rules; density.
+
+Density = telling words under the finds that count / telling words from the start of the objeto to the end of that
+clause. Telling words leave out function words, numbers and procurement's own words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from classifier.domain.catalogue import Catalogue, expand
+from classifier.domain.clause import Clause, Grammarian
+from classifier.domain.engine import Automaton, Hit
+from classifier.domain.text import Words, form_of, words_of
+from contracts.classification import RejectReason, Zone
+
+HIGH_DENSITY = 0.05
+STANDARD_DENSITY = 0.02
+_UNNAMED_WORDS = 4
+"""So many telling words before the clause of the first find that name nothing known: it may be beside the point."""
+
+
+class Kind(StrEnum):
+    """What a pattern does when it is found."""
+
+    STRONG = "strong"
+    WEAK = "weak"
+    EXCLUSION = "exclusion"
+    REJECTION = "rejection"
+    TRIGGER = "trigger"
+    NEGATIVE = "negative"
+    POSITIVE = "positive"
+
+
+_TERMS = (Kind.STRONG, Kind.WEAK)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One term of one sector as the automaton holds it."""
+
+    sector: str
+    kind: Kind
+    term: str
+    rule: int = -1
+    """Which co-occurrence rule of the sector; -1 for the other kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A term that counts, where it stands."""
+
+    term: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the rules say of one bid and one sector (or one search's own terms)."""
+
+    finds: tuple[Find, ...] = ()
+    density: float = 0.0
+    zone: Zone | None = None
+    """Set when the rules alone do not decide."""
+    reject: RejectReason | None = None
+    detail: str = ""
+    trace: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the rules alone take it in."""
+        return self.zone is None and self.reject is None
+
+    @property
+    def settled(self) -> bool:
+        """What it comes to without an arbiter: taken in from a density of 2 % on."""
+        return self.reject is None and self.density >= STANDARD_DENSITY
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An objeto read once for all sectors."""
+
+    words: Words
+    clause: Clause
+    hits: tuple[Hit, ...]
+    shown: tuple[Hit, ...]
+    """Terms that nothing hides."""
+    counted: dict[str, tuple[Hit, ...]] = field(default_factory=dict)
+    """Per sector, the finds that count."""
+    head: int | None = None
+    """The segment that names what is bought."""
+
+
+class Judge:
+    """The compiled catalogue: built once, then read-only."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """One automaton over the terms of all sectors."""
+        self.catalogue = catalogue
+        self.version = catalogue.version
+        self.grammarian = Grammarian(catalogue.grammar)
+        self.entries = tuple(_entries(catalogue))
+        self.automaton = Automaton([form_of(entry.term) for entry in self.entries])
+
+    def read(self, objeto: str) -> Reading:
+        """Everything that does not depend on the sector asked for."""
+        words = words_of(objeto)
+        clause = self.grammarian.cut(words)
+        hits = self.automaton.find(words)
+        shown = self._unhidden(hits)
+        head = min((clause.segment[hit.first] for hit in shown), default=None)
+        counted = self._counted(words, clause, shown, head) if head is not None else {}
+        return Reading(words=words, clause=clause, hits=tuple(hits), shown=tuple(shown), counted=counted, head=head)
+
+    def finding(self, reading: Reading, sector: str) -> Finding:
+        """The rules of one sector on a reading."""
+        counted = reading.counted.get(sector, ())
+        if not counted:
+            return self._without_finds(reading, sector)
+        finds = tuple(Find(self.entries[h.pattern].term, h.first, h.last) for h in _outermost(counted))
+        trace = [f"term:{find.term}" for find in finds]
+        for hit in reading.hits:
+            entry = self.entries[hit.pattern]
+            if entry.sector == sector and entry.kind is Kind.REJECTION:
+                return Finding(
+                    finds=finds, reject=RejectReason.EXCLUSION, detail=entry.term,
+                    trace=(*trace, f"rejection:{entry.term}"),
+                )  # fmt: skip
+        if (pair := self._co_occurrence(reading, sector)) is not None:
+            detail = f"co-occurrence: {pair[0]} + {pair[1]}"
+            return Finding(finds=finds, reject=RejectReason.CO_OCCURRENCE, detail=detail, trace=(*trace, detail))
+        return zoned(reading, finds, trace=trace)
+
+    def sectors(self, reading: Reading) -> list[str]:
+        """The sectors that the rules alone, settled without an arbiter, take a bid into."""
+        return [sector for sector in reading.counted if self.finding(reading, sector).settled]
+
+    def _without_finds(self, reading: Reading, sector: str) -> Finding:
+        aside = [h for h in reading.shown if self.entries[h.pattern].sector == sector]
+        if aside:
+            term = self.entries[aside[0].pattern].term
+            return Finding(
+                reject=RejectReason.LOW_DENSITY,
+                detail=f"“{term}” aparece, mas não é o que se compra",
+                trace=(f"aside:{term}",),
+            )
+        hidden = [h for h in reading.hits if (e := self.entries[h.pattern]).sector == sector and e.kind in _TERMS]
+        if hidden:
+            term = self.entries[hidden[0].pattern].term
+            return Finding(reject=RejectReason.EXCLUSION, detail=term, trace=(f"hidden:{term}",))
+        if is_generic(reading):
+            return Finding(zone=Zone.ZERO_MATCH, trace=("generic",))
+        return Finding(reject=RejectReason.NO_MATCH, trace=("no_match",))
+
+    def _unhidden(self, hits: Sequence[Hit]) -> list[Hit]:
+        """A longer term of another sector, or an exclusion of the same, hides what it covers."""
+        terms = [h for h in hits if self.entries[h.pattern].kind in _TERMS]
+        covers = [h for h in hits if self.entries[h.pattern].kind is Kind.EXCLUSION]
+        if len(terms) + len(covers) == 1:
+            return terms
+        return [h for h in terms if not self._hidden(h, terms, covers)]
+
+    def _hidden(self, hit: Hit, terms: Sequence[Hit], covers: Sequence[Hit]) -> bool:
+        sector = self.entries[hit.pattern].sector
+        for cover in covers:
+            if self.entries[cover.pattern].sector == sector and cover.first <= hit.first and hit.last <= cover.last:
+                return True
+        return any(self.entries[t.pattern].sector != sector and hit.within(t) for t in terms) and not any(
+            self.entries[t.pattern].sector == sector and hit.within(t) for t in terms
+        )
+
+    def _counted(self, words: Words, clause: Clause, shown: Sequence[Hit], head: int) -> dict[str, tuple[Hit, ...]]:
+        """In the clause that names what is bought, the finds that are bought."""
+        here = [hit for hit in shown if clause.segment[hit.first] == head]
+        strong = [hit for hit in here if self.entries[hit.pattern].kind is Kind.STRONG]
+        leading: list[Hit] = []
+        sectors: set[str] = set()
+        reach = -1
+        for hit in strong:
+            sector = self.entries[hit.pattern].sector
+            if not leading or sector in sectors or not self._attached(words, reach, hit.first):
+                leading.append(hit)
+                sectors.add(sector)
+                reach = max(reach, hit.last)
+        counted: dict[str, list[Hit]] = {}
+        for hit in leading:
+            counted.setdefault(self.entries[hit.pattern].sector, []).append(hit)
+        for hit in here:
+            entry = self.entries[hit.pattern]
+            if entry.kind is Kind.WEAK and (not sectors or entry.sector in sectors):
+                counted.setdefault(entry.sector, []).append(hit)
+        return {sector: tuple(sorted(hits)) for sector, hits in counted.items()}
+
+    def _attached(self, words: Words, reach: int, first: int) -> bool:
+        return any(form in self.grammarian.attachments for form in words.forms[reach + 1 : first])
+
+    def _co_occurrence(self, reading: Reading, sector: str) -> tuple[str, str] | None:
+        by_rule: dict[int, dict[Kind, str]] = {}
+        for hit in reading.hits:
+            entry = self.entries[hit.pattern]
+            if entry.sector == sector and entry.rule >= 0:
+                by_rule.setdefault(entry.rule, {}).setdefault(entry.kind, entry.term)
+        for rule in sorted(by_rule):
+            kinds = by_rule[rule]
+            if Kind.TRIGGER in kinds and Kind.NEGATIVE in kinds and Kind.POSITIVE not in kinds:
+                return kinds[Kind.TRIGGER], kinds[Kind.NEGATIVE]
+        return None
+
+
+def zoned(reading: Reading, finds: tuple[Find, ...], *, trace: Sequence[str]) -> Finding:
+    """The density of finds and the zone that it falls into (REQUIREMENTS 4)."""
+    density = density_of(reading, finds)
+    unnamed = sum(
+        1
+        for telling, generic, segment in zip(
+            reading.clause.telling, reading.clause.generic, reading.clause.segment, strict=True
+        )
+        if telling and not generic and reading.head is not None and segment < reading.head
+    )
+    zone: Zone | None = None
+    if density <= STANDARD_DENSITY:
+        zone = Zone.CONSERVATIVE
+    elif density <= HIGH_DENSITY or unnamed >= _UNNAMED_WORDS:
+        zone = Zone.STANDARD
+    steps = [*trace, f"density:{density:.4f}"]
+    if unnamed >= _UNNAMED_WORDS:
+        steps.append(f"unnamed_before:{unnamed}")
+    steps.append(f"zone:{zone}" if zone else "zone:high")
+    return Finding(finds=finds, density=density, zone=zone, trace=tuple(steps))
+
+
+def density_of(reading: Reading, finds: Sequence[Find]) -> float:
+    """Telling words under the finds / telling words up to the end of the clause that names what is bought."""
+    covered = {index for find in finds for index in range(find.first, find.last + 1)}
+    telling, segment = reading.clause.telling, reading.clause.segment
+    head = reading.head if reading.head is not None else max(segment, default=0)
+    counting = [i for i, tells in enumerate(telling) if (tells and segment[i] <= head) or i in covered]
+    inside = [i for i in counting if i in covered]
+    return min(1.0, len(inside) / len(counting)) if counting else 0.0
+
+
+def is_generic(reading: Reading) -> bool:
+    """Whether the first clause leaves open what is bought: `aquisição de materiais diversos`."""
+    first = [
+        generic
+        for telling, generic, segment in zip(
+            reading.clause.telling, reading.clause.generic, reading.clause.segment, strict=True
+        )
+        if telling and segment == 0
+    ]
+    return all(first)
+
+
+def _outermost(hits: Sequence[Hit]) -> list[Hit]:
+    kept = [hit for hit in hits if not any(hit.within(other) for other in hits)]
+    return [hit for n, hit in enumerate(kept) if not any((h.first, h.last) == (hit.first, hit.last) for h in kept[:n])]
+
+
+def _entries(catalogue: Catalogue) -> list[Entry]:
+    entries: list[Entry] = []
+    for sector, rules in sorted(catalogue.sectors.items()):
+        for kind, patterns in (
+            (Kind.STRONG, rules.strong), (Kind.WEAK, rules.weak),
+            (Kind.EXCLUSION, rules.exclusions), (Kind.REJECTION, rules.rejections),
+        ):  # fmt: skip
+            entries.extend(Entry(sector, kind, term) for pattern in patterns for term in expand(pattern))
+        for number, rule in enumerate(rules.co_occurrence):
+            for kind, patterns in (
+                (Kind.TRIGGER, rule.trigger), (Kind.NEGATIVE, rule.negative), (Kind.POSITIVE, rule.positive)
+            ):  # fmt: skip
+                entries.extend(Entry(sector, kind, term, number) for pattern in patterns for term in expand(pattern))
+    return entries

@@ -1,0 +1,74 @@
+"""Commands to the classifier: one batch of bids in, its outcomes out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from classifier.domain.lens import OwnTermsCache
+from classifier.domain.relevance import Judge
+from classifier.domain.verdicts import Outcome, judge_bid
+from contracts.classification import AcceptedBid, JudgeBids, Judged, RejectedBid, UncertainBid
+from contracts.subjects import JUDGED, Outgoing
+from servicekit.bus import Delivery
+
+T = TypeVar("T", AcceptedBid, RejectedBid, UncertainBid)
+
+PART_BYTES = 200_000
+"""A part of a judged batch stays below this, well under what the bus refuses."""
+_BREATH = 10
+"""Bids judged between two turns of the event loop."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What judging needs, built once."""
+
+    judge: Judge
+    own_terms: OwnTermsCache
+    viability_enabled: bool
+
+
+async def judge(command: JudgeBids, _delivery: Delivery, *, bench: Bench) -> AsyncIterator[Outgoing]:
+    """Judges a batch, late or not: it costs milliseconds, and an unjudged bid would be a lost one.
+
+    Time left for a proposal is counted from the search's deadline, not from a clock, so that the same command and
+    catalogue give the same bytes whenever they are judged.
+    """
+    own = bench.own_terms.of(command.lens.terms) if command.lens.terms else None
+    outcomes: list[Outcome] = []
+    for number, sighted in enumerate(command.bids, start=1):
+        outcomes.append(
+            judge_bid(
+                sighted, lens=command.lens, judge=bench.judge, own=own, now=command.deadline,
+                viability_enabled=bench.viability_enabled,
+            )
+        )  # fmt: skip
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+    for judged in parts_of(command, outcomes, catalogue_version=bench.judge.version):
+        yield JUDGED.message(judged, search_id=judged.search_id, batch=judged.batch, part=judged.part)
+
+
+def parts_of(command: JudgeBids, outcomes: Sequence[Outcome], *, catalogue_version: str) -> Iterator[Judged]:
+    """The outcomes in their order, in as few messages as the bound allows."""
+    groups: list[list[Outcome]] = [[]]
+    size = 0
+    for outcome in outcomes:
+        weight = len(outcome.to_json()) + 1
+        if groups[-1] and size + weight > PART_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(outcome)
+        size += weight
+    for part, group in enumerate(groups, start=1):
+        yield Judged(
+            search_id=command.search_id, batch=command.batch, part=part, parts=len(groups),
+            source=command.source, uf=command.uf, catalogue_version=catalogue_version,
+            accepted=tuple(_only(AcceptedBid, group)), rejected=tuple(_only(RejectedBid, group)),
+            uncertain=tuple(_only(UncertainBid, group)),
+        )  # fmt: skip
+
+
+def _only(kind: type[T], outcomes: Iterable[Outcome]) -> Iterator[T]:
+    return (outcome for outcome in outcomes if isinstance(outcome, kind))
