@@ -62,5 +62,3 @@ def virtual() -> VirtualTime:
 @pytest.fixture
 def start() -> datetime:
     return START
-
-

@@ -1,8 +1,7 @@
 """`python -m fetcher`: one fetcher process."""
 
-from servicekit.service import main
-
 from fetcher.app import build
+from servicekit.service import main
 
 if __name__ == "__main__":
     main(build)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from contracts.values import Modalidade, Source
-from servicekit.chain import TimeoutChain
+from contracts.values import Modalidade
 from servicekit.clock import Clock
 
 
@@ -18,17 +17,6 @@ class Limits:
     claim_code: str
     modalidade: timedelta
     attempt: timedelta
-
-    @classmethod
-    def of(cls, source: Source, chain: TimeoutChain) -> Self:
-        """The chain for one source. A national listing is neither a UF nor a modalidade: it has the source's time."""
-        if source.national:
-            return cls(
-                claim=chain.per_source, claim_code="timeout.source", modalidade=chain.per_source, attempt=chain.http
-            )
-        return cls(
-            claim=chain.per_uf, claim_code="timeout.uf", modalidade=chain.per_modality, attempt=chain.http
-        )
 
 
 class ClaimClock:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -10,9 +10,6 @@ from typing import Protocol
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded
 from contracts.places import NATIONAL
 from contracts.values import Licitacao, Priority, Source
-from servicekit.clock import Clock
-from servicekit.logs import log
-
 from fetcher.clocks import ClaimClock, ClockScope, Limits
 from fetcher.domain.attempts import TRIES, AttemptFailed, back_off
 from fetcher.domain.fair import Flow
@@ -20,6 +17,8 @@ from fetcher.domain.listing import Listing, PageAsk
 from fetcher.domain.parts import split
 from fetcher.domain.walk import Step, Walk
 from fetcher.lane import Lane, Ticket
+from servicekit.clock import Clock
+from servicekit.logs import log
 
 PAGES_AT_ONCE = 64
 """Pages of one range that wait or travel at once."""
@@ -119,7 +118,7 @@ class Engine:
             ),
         )
 
-    async def fetch(self, run: Run) -> AsyncIterator[Fact]:
+    async def fetch(self, run: Run) -> AsyncGenerator[Fact, None]:
         """Every page when it arrives, and each range's end after its last page. Leaving early stops the requests."""
         work = asyncio.create_task(self._all_ranges(run))
         work.add_done_callback(lambda _: run.outbox.put(None))
@@ -145,7 +144,7 @@ class Engine:
             log.info("fetch_success", **where, retries=run.retries_that_helped)
 
     async def read(self, run: Run, ask: PageAsk) -> Listing:
-        """One page with its retries, each through the lane, none begun after the deadline; AttemptFailed at the last."""
+        """One page with its retries, each in its turn, none begun after the deadline; AttemptFailed at the last."""
         modalidade = ask.range.modalidade
         for attempt in range(1, TRIES + 1):
             async with self._lane.turn(run.flow, first=ask.page == 1):

@@ -10,10 +10,9 @@ from contracts.fetch import Bell, BellKind, FetchClaim, FetchRange, PageFetched
 from contracts.places import NATIONAL, UF
 from contracts.subjects import FETCHED, Outgoing
 from contracts.values import Source
-from servicekit.bus import Delivery
-
 from fetcher.domain.parts import fingerprint
 from fetcher.engine import Engine, Fact, Run
+from servicekit.bus import Delivery
 
 SETTLE: Final = timedelta(seconds=5)
 """How long the acknowledgement waits for the memory to store the last end."""
@@ -77,7 +76,7 @@ async def fetch(
         return
     ranges = claim.ranges if needed is None else needed
     # A delivery before this one may have ended some of the ranges under the same fetch id: then all of them count.
-    claim_ranges = len(ranges) if delivery.attempt == 1 else len(claim.ranges)
+    claim_ranges = len(claim.ranges) if delivery.redelivered else len(ranges)
     run = engine.begin(claim, fetch_id=delivery.sequence, ranges=ranges, claim_ranges=claim_ranges)
     with open_claims.opened(run) as stored:
         await memory.ring(_bell(claim, delivery, BellKind.STARTED))
@@ -102,10 +101,10 @@ def _bell(claim: FetchClaim, delivery: Delivery, kind: BellKind) -> Bell:
 
 
 def _natural_key(fact: Fact, delivery: Delivery) -> str:
-    """What a repeat shares with the first: a page its content, an end its range and the delivery that read it."""
+    """What a repeat shares with the first: a page its content, an end its range and, fetched anew, its beginning."""
     modalidade = NATIONAL if fact.range.modalidade is None else int(fact.range.modalidade)
     place_in_claim = f"{modalidade}:{fact.range.day_from}"
     if isinstance(fact, PageFetched):
         return f"{fact.fetch_id}:{place_in_claim}:{fact.key}:{fingerprint(fact.bids)}"
-    again = "" if delivery.attempt == 1 else f":{delivery.attempt}"
+    again = f":{fact.started_at.timestamp():.3f}" if delivery.redelivered else ""
     return f"{fact.fetch_id}:end:{place_in_claim}{again}"

@@ -1,6 +1,7 @@
 """What the fetcher reads from its environment."""
 
 from pydantic import Field
+
 from servicekit.settings import ServiceSettings
 
 

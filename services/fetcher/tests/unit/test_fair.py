@@ -1,9 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from contracts.values import Priority
 from fetcher.domain import fair
 from fetcher.domain.fair import FairQueue, Flow
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def flow(tenant: str = "t", search: str = "s", place: str = "SP", priority: Priority = Priority.USER) -> Flow[str]:

@@ -2,9 +2,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from fetcher.domain.text import folded, moment, reais, web_link, without_platform
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fetcher.domain.text import folded, moment, reais, web_link, without_platform
 
 
 class TestFolded:
@@ -84,7 +85,9 @@ class TestMoment:
 
 
 class TestReais:
-    @pytest.mark.parametrize("unknown", [None, Decimal(0), Decimal("0.00001"), Decimal(-5), Decimal("NaN"), Decimal("1e15")])
+    @pytest.mark.parametrize(
+        "unknown", [None, Decimal(0), Decimal("0.00001"), Decimal(-5), Decimal("NaN"), Decimal("1e15")]
+    )
     def test_makes_nothing_of_what_is_no_price(self, unknown: Decimal | None) -> None:
         assert reais(unknown) is None
 

@@ -2,13 +2,14 @@ import math
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from contracts.fetch import SliceStatus
 from contracts.places import UF
 from contracts.values import Licitacao, Modalidade, Source
 from fetcher.domain.listing import END_OF_LIST, Listing
 from fetcher.domain.walk import MOST_LOST, MOST_PAGES, Step, Walk
-from hypothesis import given
-from hypothesis import strategies as st
 
 SIZE = 10
 

@@ -21,6 +21,8 @@ HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Language": "pt-BR,pt;q=0.9",
 }
+UNTIMED: Final = httpx.Timeout(None)
+"""Each call has one deadline over all of it instead, see `SourceHttp.get`."""
 TOO_MANY, SERVER_ERROR = 429, 500
 
 
@@ -47,7 +49,7 @@ class SourceHttp:
 
     async def __aenter__(self) -> Self:
         self._client = httpx.AsyncClient(
-            base_url=self._base_url, headers=HEADERS, limits=CONNECTIONS, timeout=None, transport=self._transport
+            base_url=self._base_url, headers=HEADERS, limits=CONNECTIONS, timeout=UNTIMED, transport=self._transport
         )
         return self
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from contracts.places import UF
 from contracts.values import Licitacao, Modalidade, Situacao, Source, pcp_id
 from fetcher.adapters.once import Oddities
-from fetcher.adapters.wire import Wire
+from fetcher.adapters.wire import UtcMoment, Wire
 from fetcher.domain.text import folded, moment, web_link, without_platform
 
 PUBLIC_PAGE = "https://www.portaldecompraspublicas.com.br/processos"
@@ -91,20 +91,12 @@ class Processo(Wire):
     orgao: str | None = Field(default=None, alias="razaoSocial")
     unidade: Unidade = Field(default=Unidade(), alias="unidadeCompradora")
     tipo: Tipo = Field(default=Tipo(), alias="tipoLicitacao")
-    publicacao: str = Field(alias="dataHoraPublicacao")
-    inicio: str | None = Field(default=None, alias="dataHoraInicioLances")
+    publicacao: UtcMoment = Field(alias="dataHoraPublicacao")
     inicio_propostas: str | None = Field(default=None, alias="dataHoraInicioPropostas")
     final: str | None = Field(default=None, alias="dataHoraFinalPropostas")
     status_publico: Status = Field(default=Status(), alias="statusProcessoPublico")
     status: Status = Status()
     url: str | None = Field(default=None, alias="urlReferencia")
-
-    @field_validator("publicacao")
-    @classmethod
-    def _a_time(cls, text: str) -> str:
-        if moment(text, naive_is_utc=True) is None:
-            raise ValueError("no time")
-        return text
 
     @field_validator("unidade", "tipo", "status_publico", "status", mode="before")
     @classmethod
@@ -130,7 +122,7 @@ def to_licitacao(record: Processo, *, oddities: Oddities) -> Licitacao:
         objeto=texto,
         objeto_truncado=texto.endswith(CUT),
         srp=True if "registro de preco" in _plain(f"{record.tipo.modalidade} {tipo}") else None,
-        data_publicacao=moment(record.publicacao, naive_is_utc=True),
+        data_publicacao=record.publicacao,
         data_abertura=moment(record.inicio_propostas, naive_is_utc=True),
         data_encerramento=moment(record.final, naive_is_utc=True),
         situacao=_situacao(record.status_publico.descricao or record.status.descricao, oddities),

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from contracts.places import UF
 from contracts.values import Cnpj, Esfera, Licitacao, Modalidade, Situacao, Source
 from fetcher.adapters.once import Oddities
-from fetcher.adapters.wire import Wire
+from fetcher.adapters.wire import BrasiliaMoment, Wire
 from fetcher.domain.text import folded, moment, reais, web_link, without_platform
 
 SITUACOES = {1: Situacao.DIVULGADA, 2: Situacao.REVOGADA, 3: Situacao.ANULADA, 4: Situacao.SUSPENSA}
@@ -36,8 +36,6 @@ class Contratacao(Wire):
     """An element of `data[]`. Required is what a bid cannot be without; the rest may be missing or null."""
 
     numero_controle: str = Field(alias="numeroControlePNCP", pattern=NUMERO_CONTROLE)
-    ano: int = Field(alias="anoCompra", ge=2000, le=2100)
-    sequencial: int = Field(alias="sequencialCompra", ge=1)
     objeto: str = Field(alias="objetoCompra", pattern=r"\S")
     complemento: str | None = Field(default=None, alias="informacaoComplementar")
     orgao: Orgao = Field(alias="orgaoEntidade")
@@ -48,20 +46,13 @@ class Contratacao(Wire):
     processo: str | None = None
     srp: bool | None = None
     valor: Decimal | None = Field(default=None, alias="valorTotalEstimado")
-    publicacao: str = Field(alias="dataPublicacaoPncp")
+    publicacao: BrasiliaMoment = Field(alias="dataPublicacaoPncp")
     abertura: str | None = Field(default=None, alias="dataAberturaProposta")
     encerramento: str | None = Field(default=None, alias="dataEncerramentoProposta")
     atualizacao: str | None = Field(default=None, alias="dataAtualizacao")
     atualizacao_global: str | None = Field(default=None, alias="dataAtualizacaoGlobal")
     situacao: int | None = Field(default=None, alias="situacaoCompraId")
     link: str | None = Field(default=None, alias="linkSistemaOrigem")
-
-    @field_validator("publicacao")
-    @classmethod
-    def _a_time(cls, text: str) -> str:
-        if moment(text) is None:
-            raise ValueError("no time")
-        return text
 
     @field_validator("unidade", mode="before")
     @classmethod
@@ -94,7 +85,7 @@ def to_licitacao(record: Contratacao, *, asked_uf: UF | None, oddities: Oddities
         informacao_complementar=folded(record.complemento),
         srp=record.srp,
         valor_estimado=reais(record.valor),
-        data_publicacao=moment(record.publicacao),
+        data_publicacao=record.publicacao,
         data_abertura=moment(record.abertura),
         data_encerramento=moment(record.encerramento),
         data_atualizacao=moment(record.atualizacao_global) or moment(record.atualizacao),

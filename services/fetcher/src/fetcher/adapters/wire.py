@@ -2,14 +2,37 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from contracts.values import Licitacao
 from fetcher.adapters.once import Oddities
+from fetcher.domain.text import moment
 
 R = TypeVar("R")
+
+
+def _moment(text: object, *, naive_is_utc: bool) -> datetime:
+    read = moment(text, naive_is_utc=naive_is_utc) if isinstance(text, str) else None
+    if read is None:
+        raise ValueError("no time")
+    return read
+
+
+BrasiliaMoment = Annotated[datetime, BeforeValidator(partial(_moment, naive_is_utc=False))]
+"""A time that a record cannot be without; one without offset is Brasília's."""
+UtcMoment = Annotated[datetime, BeforeValidator(partial(_moment, naive_is_utc=True))]
+"""A time that a record cannot be without; one without offset is UTC."""
 
 
 class Wire(BaseModel):
@@ -60,6 +83,3 @@ def normalised(
             skipped += 1
             oddities.unreadable(unreadable.field, unreadable.kind)
     return tuple(bids), skipped
-
-
-__all__ = ["Annotated", "OrUnreadable", "Unreadable", "Wire", "normalised"]

@@ -12,7 +12,7 @@ UNASKED_HOLD = timedelta(seconds=1)
 """After a 429 that names no time, one second passes without a request."""
 
 
-class AttemptFailed(Exception):  # noqa: N818 - a past-tense fact reads better at its except
+class AttemptFailed(Exception):
     """One request for a page brought no page. `code` is stable: `http.503`, `timeout.http`, `body.html`..."""
 
     def __init__(self, code: str, *, again: bool, retry_after: timedelta | None = None) -> None:
@@ -35,4 +35,5 @@ class AttemptFailed(Exception):  # noqa: N818 - a past-tense fact reads better a
 
 def back_off(attempt: int, *, chance: float) -> timedelta:
     """How long to wait after the n-th failed attempt: exponential with full jitter, `chance` from [0, 1)."""
-    return min(FIRST_BACK_OFF * 2 ** (attempt - 1), LONGEST_BACK_OFF) * chance
+    longest: timedelta = min(FIRST_BACK_OFF * float(2 ** (attempt - 1)), LONGEST_BACK_OFF)
+    return longest * chance

@@ -32,7 +32,8 @@ class Bucket:
     def take(self, now: float) -> None:
         """Count one grant at `now`, which must not be before `due()`."""
         self._grants.append(now)
-        self._due = max(self._due, now - CATCH_UP * self._interval) + self._interval
+        a_little_late = now - self._due <= CATCH_UP * self._interval
+        self._due = (self._due if a_little_late else now) + self._interval
 
     def hold(self, until: float) -> None:
         """Grant nothing before `until`: the source said so."""

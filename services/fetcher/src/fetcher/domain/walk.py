@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from contracts.fetch import SliceStatus
 from contracts.values import Licitacao
-
 from fetcher.domain.listing import Listing
 
 MOST_PAGES = 5_000

@@ -1,0 +1,413 @@
+"""The engine on virtual time, against a source that does as it is told."""
+
+import asyncio
+import itertools
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
+from contracts.places import UF
+from contracts.values import Licitacao, Modalidade, Priority, Source
+from fetcher.clocks import Limits
+from fetcher.domain.attempts import AttemptFailed
+from fetcher.domain.bucket import Bucket
+from fetcher.domain.listing import Listing, PageAsk
+from fetcher.engine import Engine, Fact, Run
+from fetcher.lane import Lane
+
+DAY = date(2026, 11, 19)
+SIZE = 10
+Behaviour = Callable[[PageAsk, timedelta], Awaitable[None]]
+LIMITS = Limits(
+    claim=timedelta(seconds=90),
+    claim_code="timeout.uf",
+    modalidade=timedelta(seconds=60),
+    attempt=timedelta(seconds=30),
+)
+
+
+def bid(uf: UF | None, modalidade: int, number: int, *, text: str = "Objeto") -> Licitacao:
+    return Licitacao(
+        id=f"PCP-{number}{modalidade:02}{list(UF).index(uf or UF.XX):02}",
+        source=Source.PNCP,
+        uf=uf or UF.XX,
+        orgao="Prefeitura",
+        modalidade=Modalidade(modalidade),
+        modalidade_nome="x",
+        objeto=text,
+        data_publicacao=datetime(2026, 11, 19, 12, tzinfo=UTC),
+    )
+
+
+class FakeSource:
+    """Lists of `records` records a range; each page takes `latency` seconds; `behave` may fail or dawdle first."""
+
+    source = Source.PNCP
+
+    def __init__(self, *, records: int = 25, latency: float = 0.5, text: str = "Objeto") -> None:
+        self.records = records
+        self.latency = latency
+        self.text = text
+        self.behave: Behaviour | None = None
+        self.asked: list[tuple[float, PageAsk]] = []
+        self.under_way = 0
+
+    async def read(self, ask: PageAsk, *, within: timedelta) -> Listing:
+        self.asked.append((asyncio.get_running_loop().time(), ask))
+        self.under_way += 1
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                if self.behave is not None:
+                    await self.behave(ask, within)
+                await asyncio.sleep(self.latency)
+        except TimeoutError:
+            raise AttemptFailed("timeout.http", again=True) from None
+        finally:
+            self.under_way -= 1
+        shown = range(self.records)[(ask.page - 1) * SIZE : ask.page * SIZE]
+        return Listing(
+            bids=tuple(bid(ask.uf, int(ask.range.modalidade or 0), number, text=self.text) for number in shown),
+            total_records=self.records,
+            total_pages=math.ceil(self.records / SIZE),
+            page_size=SIZE,
+        )
+
+
+def claim(
+    now: datetime, *, uf: UF = UF.SP, modalidades: Sequence[int] = (6,), seconds: float = 300, **more: Any
+) -> FetchClaim:
+    return FetchClaim(
+        source=Source.PNCP,
+        uf=uf,
+        ranges=tuple(FetchRange(modalidade=Modalidade(m), day_from=DAY, day_to=DAY) for m in modalidades),
+        not_after=now + timedelta(seconds=seconds),
+        claimed_at=now,
+        **more,
+    )
+
+
+def engine(
+    source: FakeSource, virtual: Any, *, rate: float = 10, limits: Limits = LIMITS, at_once: int = 128
+) -> Engine:
+    return Engine(
+        reader=source, lane=Lane(Bucket(rate), at_once=at_once), limits=limits, now=virtual.now, chance=lambda: 0.5
+    )
+
+
+def begun(an_engine: Engine, a_claim: FetchClaim, fetch_id: int = 1) -> Run:
+    return an_engine.begin(a_claim, fetch_id=fetch_id, ranges=a_claim.ranges, claim_ranges=len(a_claim.ranges))
+
+
+async def everything(an_engine: Engine, a_claim: FetchClaim) -> list[Fact]:
+    return [fact async for fact in an_engine.fetch(begun(an_engine, a_claim))]
+
+
+def pages(facts: list[Fact]) -> list[PageFetched]:
+    return [fact for fact in facts if isinstance(fact, PageFetched)]
+
+
+def ends(facts: list[Fact]) -> dict[int, RangeEnded]:
+    return {int(fact.range.modalidade or 0): fact for fact in facts if isinstance(fact, RangeEnded)}
+
+
+async def hang(_: PageAsk, within: timedelta) -> None:
+    await asyncio.sleep(within.total_seconds() + 1)
+
+
+class TestFetch:
+    def test_brings_every_record_once_and_one_end_per_range(self, virtual: Any) -> None:
+        source = FakeSource(records=25)
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now(), modalidades=(6, 8))))
+        ids = [one.id for page in pages(facts) for one in page.bids]
+        assert len(ids) == len(set(ids)) == 50
+        assert {m: end.status for m, end in ends(facts).items()} == dict.fromkeys((6, 8), SliceStatus.COMPLETE)
+        assert ends(facts)[6].page_keys == ("1.1", "2.1", "3.1")
+        assert (ends(facts)[6].records, ends(facts)[6].pages_total, ends(facts)[6].claim_ranges) == (25, 3, 2)
+        assert ends(facts)[6].inner_from is None
+
+    def test_tells_the_end_of_a_range_after_its_pages(self, virtual: Any) -> None:
+        facts = virtual.run(everything(engine(FakeSource(), virtual), claim(virtual.now(), modalidades=(6, 8))))
+        for modalidade in (6, 8):
+            mine = [fact for fact in facts if fact.range.modalidade == modalidade]
+            assert [fact.kind for fact in mine] == ["page", "page", "page", "end"]
+
+    def test_asks_the_first_pages_of_all_modalidades_before_any_other_page(self, virtual: Any) -> None:
+        source = FakeSource(records=40, latency=0.05)
+        virtual.run(everything(engine(source, virtual), claim(virtual.now(), modalidades=(4, 5, 6, 7, 8))))
+        assert [ask.page for _, ask in source.asked[:5]] == [1] * 5
+
+    def test_keeps_the_pace_of_its_bucket_and_wastes_none_of_it(self, virtual: Any) -> None:
+        source = FakeSource(records=1000, latency=2.5)
+        virtual.run(everything(engine(source, virtual), claim(virtual.now())))
+        moments = [moment for moment, ask in source.asked if ask.page > 1]
+        assert len(moments) == 99
+        assert (len(moments) - 1) / (moments[-1] - moments[0]) > 9.7
+        assert all(beyond - first >= 1.0 for first, beyond in zip(moments, moments[10:], strict=False))
+
+    def test_sends_each_page_when_it_arrives(self, virtual: Any) -> None:
+        async def slow_third(ask: PageAsk, _: timedelta) -> None:
+            await asyncio.sleep(20 if ask.page == 3 else 0)
+
+        async def first_two() -> list[tuple[int, float]]:
+            source = FakeSource(records=30)
+            source.behave = slow_third
+            an_engine = engine(source, virtual)
+            run = begun(an_engine, claim(virtual.now()))
+            return [
+                (fact.page, asyncio.get_running_loop().time())
+                async for fact in an_engine.fetch(run)
+                if isinstance(fact, PageFetched)
+            ]
+
+        arrivals = virtual.run(first_two())
+        assert [page for page, _ in arrivals] == [1, 2, 3]
+        assert arrivals[1][1] < 3
+        assert arrivals[2][1] > 20
+
+    def test_splits_a_page_too_large_for_one_message_and_names_all_parts(self, virtual: Any) -> None:
+        facts = virtual.run(
+            everything(engine(FakeSource(records=10, text="x" * 60_000), virtual), claim(virtual.now()))
+        )
+        assert [(page.page, page.part, page.parts) for page in pages(facts)] == [(1, n, 4) for n in (1, 2, 3, 4)]
+        assert all(len(page.to_json()) < 200_000 for page in pages(facts))
+        assert ends(facts)[6].page_keys == ("1.1", "1.2", "1.3", "1.4")
+
+    def test_asks_for_nothing_more_while_the_bus_does_not_take_what_it_has(self, virtual: Any) -> None:
+        async def stalled() -> int:
+            source = FakeSource(records=5000, latency=0.01)
+            an_engine = engine(source, virtual, rate=1000)
+            facts = an_engine.fetch(begun(an_engine, claim(virtual.now())))
+            await anext(facts)
+            await asyncio.sleep(30)
+            asked = len(source.asked)
+            await facts.aclose()
+            return asked
+
+        assert virtual.run(stalled()) < 150
+
+    def test_stops_every_request_when_it_is_left(self, virtual: Any) -> None:
+        async def left() -> tuple[int, int, int]:
+            source = FakeSource(records=500, latency=5)
+            an_engine = engine(source, virtual)
+            facts = an_engine.fetch(begun(an_engine, claim(virtual.now())))
+            await anext(facts)
+            await facts.aclose()
+            asked = len(source.asked)
+            await asyncio.sleep(60)
+            return source.under_way, asked, len(source.asked)
+
+        under_way, asked, later = virtual.run(left())
+        assert under_way == 0
+        assert asked == later
+
+
+class TestTimeouts:
+    def test_cut_a_hanging_modalidade_and_keep_its_pages_while_the_others_complete(self, virtual: Any) -> None:
+        async def hang_on_page_3_of_pregoes(ask: PageAsk, within: timedelta) -> None:
+            if ask.range.modalidade == 6 and ask.page == 3:
+                await hang(ask, within)
+
+        source = FakeSource(records=40)
+        source.behave = hang_on_page_3_of_pregoes
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now(), modalidades=(4, 6, 8))))
+        end = ends(facts)
+        assert (end[6].status, end[6].why, end[6].records) == (SliceStatus.PARTIAL, "timeout.modalidade", 30)
+        assert {end[4].status, end[8].status} == {SliceStatus.COMPLETE}
+        assert timedelta(seconds=59) < end[6].ended_at - end[6].started_at < timedelta(seconds=61)
+
+    def test_fail_a_modalidade_of_which_no_page_came(self, virtual: Any) -> None:
+        source = FakeSource()
+        source.behave = hang
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now())))
+        assert (ends(facts)[6].status, ends(facts)[6].why) == (SliceStatus.FAILED, "timeout.modalidade")
+        assert len(source.asked) == 2
+
+    def test_cut_the_claim_at_its_own_end(self, virtual: Any) -> None:
+        source = FakeSource(records=1000, latency=1)
+        facts = virtual.run(everything(engine(source, virtual, rate=2), claim(virtual.now(), seconds=20)))
+        end = ends(facts)[6]
+        assert (end.status, end.why) == (SliceStatus.PARTIAL, "timeout.claim")
+        assert len(pages(facts)) > 30
+
+    def test_cut_the_uf_before_a_modalidade_that_began_late(self, virtual: Any) -> None:
+        limits = Limits(timedelta(seconds=15), "timeout.uf", timedelta(seconds=12), timedelta(seconds=5))
+        source = FakeSource(records=1000, latency=0.1)
+        facts = virtual.run(
+            everything(engine(source, virtual, rate=0.2, limits=limits), claim(virtual.now(), modalidades=(4, 6, 8)))
+        )
+        assert {end.why for end in ends(facts).values()} == {"timeout.modalidade", "timeout.uf"}
+
+    def test_begin_no_request_after_the_deadline(self, virtual: Any) -> None:
+        source = FakeSource(records=1000, latency=1)
+        virtual.run(everything(engine(source, virtual), claim(virtual.now(), seconds=7)))
+        assert max(moment for moment, _ in source.asked) < 7
+
+    def test_report_a_claim_that_comes_too_late_without_asking_anything(self, virtual: Any) -> None:
+        source = FakeSource()
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now(), seconds=-1)))
+        assert (ends(facts)[6].status, ends(facts)[6].why) == (SliceStatus.FAILED, "timeout.claim")
+        assert source.asked == []
+
+    def test_do_not_count_what_is_spent_in_the_queue(self, virtual: Any) -> None:
+        async def two() -> list[Fact]:
+            source = FakeSource(records=10, latency=0.1)
+            an_engine = engine(source, virtual, rate=0.1)
+            first = asyncio.create_task(
+                everything(an_engine, claim(virtual.now(), modalidades=range(1, 13), tenant="a", seconds=900))
+            )
+            second = asyncio.create_task(
+                everything(
+                    an_engine, claim(virtual.now(), uf=UF.AC, priority=Priority.REFRESH, tenant="b", seconds=900)
+                )
+            )
+            await first
+            return await second
+
+        assert ends(virtual.run(two()))[6].status is SliceStatus.COMPLETE
+
+    def test_are_lengthened_by_someone_who_wants_the_claim_longer(self, virtual: Any) -> None:
+        async def lengthened() -> list[Fact]:
+            source = FakeSource(records=200, latency=1)
+            an_engine = engine(source, virtual)
+            run = begun(an_engine, claim(virtual.now(), seconds=2))
+            asyncio.get_running_loop().call_later(1.5, run.clock.lengthen, virtual.now() + timedelta(seconds=60))
+            return [fact async for fact in an_engine.fetch(run)]
+
+        assert ends(virtual.run(lengthened()))[6].status is SliceStatus.COMPLETE
+
+
+class TestRetries:
+    def failing(self, code: str, times: int, *, again: bool = True, after: float | None = None) -> FakeSource:
+        source = FakeSource(records=25)
+        left = [times]
+
+        async def behave(ask: PageAsk, _: timedelta) -> None:
+            if ask.page == 2 and left[0]:
+                left[0] -= 1
+                raise AttemptFailed(code, again=again, retry_after=timedelta(seconds=after) if after else None)
+
+        source.behave = behave
+        return source
+
+    def test_ask_again_for_a_page_that_may_come(self, virtual: Any) -> None:
+        source = self.failing("http.503", 2)
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now())))
+        assert ends(facts)[6].status is SliceStatus.COMPLETE
+        assert [ask.page for _, ask in source.asked].count(2) == 3
+
+    def test_give_a_page_up_after_three_tries_and_keep_the_others(self, virtual: Any) -> None:
+        source = self.failing("http.503", 99)
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now())))
+        end = ends(facts)[6]
+        assert (end.status, end.why, end.records) == (SliceStatus.PARTIAL, "http.503", 15)
+        assert [ask.page for _, ask in source.asked].count(2) == 3
+
+    def test_do_not_ask_again_what_is_refused_for_good(self, virtual: Any) -> None:
+        source = self.failing("http.404", 99, again=False)
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now())))
+        assert ends(facts)[6].why == "http.404"
+        assert [ask.page for _, ask in source.asked].count(2) == 1
+
+    def test_let_the_whole_source_rest_as_long_as_it_asks_for(self, virtual: Any) -> None:
+        source = self.failing("http.429", 1, after=7)
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now(), modalidades=(4, 6))))
+        moments = sorted(moment for moment, _ in source.asked)
+        assert max(later - earlier for earlier, later in itertools.pairwise(moments)) >= 7
+        assert ends(facts)[6].status is SliceStatus.COMPLETE
+
+    def test_take_a_turn_each(self, virtual: Any) -> None:
+        source = FakeSource()
+
+        async def fail(_: PageAsk, __: timedelta) -> None:
+            raise AttemptFailed("net.connect", again=True)
+
+        source.behave = fail
+        virtual.run(everything(engine(source, virtual, rate=0.5), claim(virtual.now())))
+        moments = [moment for moment, _ in source.asked]
+        assert len(moments) == 3
+        assert all(later - earlier >= 1.5 for earlier, later in itertools.pairwise(moments))
+
+    def test_end_before_the_deadline_rather_than_after_it(self, virtual: Any) -> None:
+        source = self.failing("http.503", 99)
+        facts = virtual.run(everything(engine(source, virtual), claim(virtual.now(), seconds=1.2)))
+        assert ends(facts)[6].status is SliceStatus.PARTIAL
+        assert max(moment for moment, _ in source.asked) < 1.2
+
+
+class TestFairness:
+    def test_brings_a_small_search_its_first_result_beside_a_national_one(self, virtual: Any) -> None:
+        async def first_result() -> float:
+            source = FakeSource(records=200, latency=0.2)
+            an_engine = engine(source, virtual)
+            national = [
+                asyncio.create_task(
+                    everything(an_engine, claim(virtual.now(), uf=uf, modalidades=(4, 5, 6, 7, 8), search_id="a" * 32))
+                )
+                for uf in list(UF)[:27]
+            ]
+            await asyncio.sleep(3)
+            asked_at = asyncio.get_running_loop().time()
+            run = begun(an_engine, claim(virtual.now(), uf=UF.AC, search_id="b" * 32), fetch_id=2)
+            facts = an_engine.fetch(run)
+            await anext(facts)
+            took = asyncio.get_running_loop().time() - asked_at
+            for task in national:
+                task.cancel()
+            await facts.aclose()
+            await asyncio.gather(*national, return_exceptions=True)
+            return took
+
+        assert virtual.run(first_result()) <= 3 * 0.3
+
+    def test_does_not_let_a_hanging_uf_slow_the_others(self, virtual: Any) -> None:
+        async def others_done() -> float:
+            source = FakeSource(records=40, latency=0.2)
+
+            async def hang_in_sp(ask: PageAsk, within: timedelta) -> None:
+                if ask.uf is UF.SP:
+                    await hang(ask, within)
+
+            source.behave = hang_in_sp
+            an_engine = engine(source, virtual)
+            stuck = asyncio.create_task(everything(an_engine, claim(virtual.now(), uf=UF.SP, modalidades=(4, 5, 6))))
+            await asyncio.gather(*(everything(an_engine, claim(virtual.now(), uf=uf)) for uf in (UF.RJ, UF.MG, UF.BA)))
+            took = asyncio.get_running_loop().time()
+            stuck.cancel()
+            await asyncio.gather(stuck, return_exceptions=True)
+            return took
+
+        assert virtual.run(others_done()) < 3.0
+
+
+class TestNationalListing:
+    def test_makes_complete_only_the_days_that_were_asked_for(self, virtual: Any) -> None:
+        source = FakeSource(records=25)
+        wanted = FetchRange(modalidade=None, day_from=DAY, day_to=DAY)
+        a_claim = FetchClaim(
+            source=Source.PCP,
+            uf=None,
+            ranges=(wanted,),
+            not_after=virtual.now() + timedelta(seconds=60),
+            claimed_at=virtual.now(),
+        )
+        end = ends(virtual.run(everything(engine(source, virtual), a_claim)))[0]
+        assert (end.uf, end.range, end.inner_from, end.inner_to) == (None, wanted, DAY, DAY)
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+class TestLane:
+    def test_has_no_more_requests_under_way_than_it_may(self, virtual: Any, at_once: int) -> None:
+        most = [0]
+        source = FakeSource(records=100, latency=3)
+
+        async def watch(_: PageAsk, __: timedelta) -> None:
+            most[0] = max(most[0], source.under_way)
+
+        source.behave = watch
+        facts = virtual.run(everything(engine(source, virtual, at_once=at_once), claim(virtual.now())))
+        assert most[0] == at_once
+        assert ends(facts)[6].status is SliceStatus.COMPLETE
