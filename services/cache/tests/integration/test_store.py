@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.store import SqlMemory
 from cache.adapters.sql.tables import bid_history, metadata, ranges, slices
@@ -38,7 +39,7 @@ async def count(database: Database, table: sa.Table) -> int:
 
 
 class TestMigrations:
-    async def test_make_the_tables_that_the_code_speaks_of(self, database: Database):
+    async def test_make_the_tables_that_the_code_speaks_of(self, database: Database) -> None:
         await database.migrate()
         async with database.reading() as connection:
             made = await connection.run_sync(
@@ -60,14 +61,14 @@ class TestMigrations:
             for name, table in metadata.tables.items()
         }
 
-    async def test_run_once_when_several_processes_start_together(self, database: Database):
+    async def test_run_once_when_several_processes_start_together(self, database: Database) -> None:
         others = [Database(database._url) for _ in range(4)]
         await asyncio.gather(database.migrate(), *(other.migrate() for other in others))
         assert [await SqlMemory(other).seq() for other in (database, *others)] == [0] * 5
         for other in others:
             await other.close()
 
-    async def test_keep_what_is_there_when_run_again(self, database: Database, memory: SqlMemory, make: Any):
+    async def test_keep_what_is_there_when_run_again(self, database: Database, memory: SqlMemory, make: Any) -> None:
         await memory.store(make.page(make.bid()))
         again = Database(database._url)
         assert await SqlMemory(again).bid(make.bid().id) is not None
@@ -75,7 +76,7 @@ class TestMigrations:
 
 
 class TestStoringPages:
-    async def test_keeps_the_bids_as_they_came(self, memory: SqlMemory, make: Any):
+    async def test_keeps_the_bids_as_they_came(self, memory: SqlMemory, make: Any) -> None:
         bid = make.bid(municipio="São José dos Campos", data_encerramento=make.now)
         page = make.page(bid)
         stored = await memory.store(page)
@@ -88,7 +89,7 @@ class TestStoringPages:
 
     async def test_tells_each_amendment_and_keeps_the_old_content(
         self, database: Database, memory: SqlMemory, make: Any
-    ):
+    ) -> None:
         old, new = make.bid(), make.bid(valor_estimado=Decimal(5), situacao=Situacao.REVOGADA, numero="9/2026")
         await memory.store(make.page(old))
         page = make.page(new, page=2)
@@ -102,7 +103,7 @@ class TestStoringPages:
         assert held is not None
         assert (held.bid, held.since) == (new, page.fetched_at)
 
-    async def test_notes_a_bid_seen_again_unchanged(self, database: Database, memory: SqlMemory, make: Any):
+    async def test_notes_a_bid_seen_again_unchanged(self, database: Database, memory: SqlMemory, make: Any) -> None:
         await memory.store(make.page(make.bid()))
         before = await memory.seq()
         later = make.page(make.bid(), fetch_id=8, fetched_at=make.now + timedelta(minutes=40))
@@ -113,7 +114,7 @@ class TestStoringPages:
         assert held.since < later.fetched_at
         assert await count(database, bid_history) == 0
 
-    async def test_does_not_let_an_older_page_overwrite_a_newer_one(self, memory: SqlMemory, make: Any):
+    async def test_does_not_let_an_older_page_overwrite_a_newer_one(self, memory: SqlMemory, make: Any) -> None:
         new = make.bid(objeto="Aquisição retificada")
         await memory.store(make.page(new, fetched_at=make.now + timedelta(minutes=5)))
         stored = await memory.store(make.page(make.bid(), page=2, fetched_at=make.now))
@@ -122,7 +123,7 @@ class TestStoringPages:
         assert held.bid == new
         assert stored.changes == ()
 
-    async def test_reads_long_lists_whole_and_once(self, memory: SqlMemory, make: Any):
+    async def test_reads_long_lists_whole_and_once(self, memory: SqlMemory, make: Any) -> None:
         days = make.days(3)
         bids = [make.bid(number, day=days[number % 3]) for number in range(1, 1203)]
         for number in range(0, len(bids), 300):
@@ -135,7 +136,7 @@ class TestStoringPages:
 class TestStoringEnds:
     async def test_completes_the_slices_with_whichever_message_comes_last(
         self, database: Database, memory: SqlMemory, make: Any
-    ):
+    ) -> None:
         for fetch_id, order in enumerate(permutations(range(3)), start=1):
             pages = [make.page(make.bid(number), page=number, fetch_id=fetch_id) for number in (1, 2)]
             started = make.now + timedelta(minutes=fetch_id)
@@ -146,7 +147,9 @@ class TestStoringEnds:
             (record,) = (await the_ledger(memory, make)).values()
             assert (record.status, record.fetched_at, record.attempt_id) == (SliceStatus.COMPLETE, started, fetch_id)
 
-    async def test_changes_nothing_when_a_message_comes_again(self, database: Database, memory: SqlMemory, make: Any):
+    async def test_changes_nothing_when_a_message_comes_again(
+        self, database: Database, memory: SqlMemory, make: Any
+    ) -> None:
         page = make.page(make.bid())
         messages = [page, make.end(page)]
         first = [await memory.store(message) for message in messages]
@@ -159,7 +162,7 @@ class TestStoringEnds:
         assert await the_ledger(memory, make, after=seq) == {}
         assert (await count(database, slices), await count(database, ranges)) == (1, 1)
 
-    async def test_counts_the_records_of_each_slice(self, database: Database, memory: SqlMemory, make: Any):
+    async def test_counts_the_records_of_each_slice(self, database: Database, memory: SqlMemory, make: Any) -> None:
         today, before = make.today, make.days(2)[0]
         page = make.page(make.bid(1), make.bid(2), make.bid(3, day=before), range=make.range(count=3))
         await memory.store(page)
@@ -168,7 +171,7 @@ class TestStoringEnds:
             counted = {row.day: row.records for row in await connection.execute(sa.select(slices))}
         assert counted == {today: 2, before: 1, make.days(3)[0]: 0}
 
-    async def test_keeps_a_complete_look_when_a_later_fetch_fails(self, memory: SqlMemory, make: Any):
+    async def test_keeps_a_complete_look_when_a_later_fetch_fails(self, memory: SqlMemory, make: Any) -> None:
         await memory.store(make.end())
         later = make.now + timedelta(minutes=31)
         failed = make.end(fetch_id=8, status=SliceStatus.FAILED, started_at=later, ended_at=later)
@@ -179,7 +182,7 @@ class TestStoringEnds:
         assert (record.attempt_id, record.attempt_status, record.attempt_at) == (8, SliceStatus.FAILED, later)
         assert is_due(record, now=later)
 
-    async def test_sets_every_slice_of_the_country_for_a_national_listing(self, memory: SqlMemory, make: Any):
+    async def test_sets_every_slice_of_the_country_for_a_national_listing(self, memory: SqlMemory, make: Any) -> None:
         plain = {"source": Source.PCP, "uf": None, "range": make.range(None, 4)}
         page = make.page(make.bid(1, source=Source.PCP, uf=UF.XX, modalidade=Modalidade.OUTRA), **plain)
         days = make.days(4)
@@ -191,12 +194,12 @@ class TestStoringEnds:
         assert {record.status for record in ledger.values()} == {SliceStatus.COMPLETE}
         assert await memory.pages(Source.PCP, UF.AC, first=days[0], last=days[1], since=make.now) == 1
 
-    async def test_ends_the_claim_with_the_last_of_its_ranges(self, memory: SqlMemory, make: Any):
+    async def test_ends_the_claim_with_the_last_of_its_ranges(self, memory: SqlMemory, make: Any) -> None:
         of = [make.range(Modalidade.PREGAO_ELETRONICO), make.range(Modalidade.DISPENSA), make.range(count=3)]
         outcomes = [await memory.store(make.end(range=each, claim_ranges=3)) for each in of]
         assert [outcome.claim_done for outcome in outcomes] == [False, False, True]
 
-    async def test_begins_anew_when_fetch_ids_are_used_again(self, memory: SqlMemory, make: Any):
+    async def test_begins_anew_when_fetch_ids_are_used_again(self, memory: SqlMemory, make: Any) -> None:
         page = make.page(make.bid())
         await memory.store(page)
         await memory.store(make.end(page))
@@ -208,7 +211,9 @@ class TestStoringEnds:
 
 
 class TestStoreSeq:
-    async def test_is_never_seen_to_grow_behind_a_reader(self, database: Database, memory: SqlMemory, make: Any):
+    async def test_is_never_seen_to_grow_behind_a_reader(
+        self, database: Database, memory: SqlMemory, make: Any
+    ) -> None:
         """Several processes store at once; a reader that follows by `store_seq` alone misses nothing."""
         await database.migrate()
         writers = [SqlMemory(Database(database._url)) for _ in range(3)]
@@ -240,7 +245,7 @@ class TestStoreSeq:
         for writer in writers:
             await writer.__aexit__()
 
-    async def test_does_not_move_when_a_store_fails(self, database: Database, memory: SqlMemory, make: Any):
+    async def test_does_not_move_when_a_store_fails(self, database: Database, memory: SqlMemory, make: Any) -> None:
         await memory.store(make.page(make.bid()))
         with pytest.raises(ZeroDivisionError):
             async with database.storing():
@@ -249,7 +254,7 @@ class TestStoreSeq:
 
 
 class TestAnswers:
-    async def test_are_kept_under_their_search(self, database: Database, memory: SqlMemory, make: Any):
+    async def test_are_kept_under_their_search(self, database: Database, memory: SqlMemory, make: Any) -> None:
         coverage = Coverage(
             coverage_pct=100, ufs_requested=1, ufs_processed=1, ufs_failed=0, freshness=None, ufs_status_detail=()
         )
@@ -263,20 +268,20 @@ class TestAnswers:
 
 
 class TestAway:
-    async def test_is_told_as_such_when_postgres_cannot_be_reached(self, tmp_path: Path, make: Any):
+    async def test_is_told_as_such_when_postgres_cannot_be_reached(self, tmp_path: Path, make: Any) -> None:
         memory = SqlMemory(Database.of("postgresql://nobody@127.0.0.1:9/none", tmp_path))
         with pytest.raises(DependencyAway):
             await memory.store(make.page(make.bid()))
         with pytest.raises(DependencyAway):
             await memory.seq()
 
-    async def test_is_told_as_such_when_the_file_cannot_be_opened(self, tmp_path: Path, make: Any):
+    async def test_is_told_as_such_when_the_file_cannot_be_opened(self, tmp_path: Path, make: Any) -> None:
         (tmp_path / "cache.db").mkdir()
         memory = SqlMemory(Database.of(None, tmp_path))
         with pytest.raises(DependencyAway):
             await memory.store(make.page(make.bid()))
 
-    async def test_is_over_when_the_database_is_back(self, tmp_path: Path, make: Any):
+    async def test_is_over_when_the_database_is_back(self, tmp_path: Path, make: Any) -> None:
         (tmp_path / "cache.db").mkdir()
         memory = SqlMemory(Database.of(None, tmp_path))
         with pytest.raises(DependencyAway):

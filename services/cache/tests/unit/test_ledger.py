@@ -1,8 +1,12 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cache.domain.ledger import (
     SliceKey,
     SliceRecord,
@@ -19,8 +23,6 @@ from contracts.fetch import FetchRange, RangeEnded, SliceStatus
 from contracts.places import UF
 from contracts.values import Modalidade, Source
 from contracts.when import days_between, end_of_day
-from hypothesis import given
-from hypothesis import strategies as st
 
 DAY = date(2026, 3, 10)
 DAYS = days_between(date(2026, 3, 1), date(2026, 3, 12))
@@ -64,10 +66,10 @@ class TestFreshUntil:
             (end_of_day(DAY) + timedelta(days=90), 24),
         ],
     )
-    def test_goes_by_whether_the_day_was_over_in_brasilia_when_it_was_read(self, read: datetime, hours: float):
+    def test_goes_by_whether_the_day_was_over_in_brasilia_when_it_was_read(self, read: datetime, hours: float) -> None:
         assert fresh_until(DAY, read) - read == timedelta(hours=hours)
 
-    def test_does_not_lengthen_when_the_day_is_over_later(self):
+    def test_does_not_lengthen_when_the_day_is_over_later(self) -> None:
         read = end_of_day(DAY) - timedelta(minutes=1)
         record = a_record(SliceKey(UF.SP, PREGAO, DAY), started_at=read)
 
@@ -75,19 +77,19 @@ class TestFreshUntil:
         assert is_due(record, now=read + timedelta(minutes=30))
 
     @given(moments, moments)
-    def test_reading_later_is_never_stale_earlier(self, one: datetime, other: datetime):
+    def test_reading_later_is_never_stale_earlier(self, one: datetime, other: datetime) -> None:
         first, second = sorted((one, other))
         assert fresh_until(DAY, first) <= fresh_until(DAY, second)
 
 
 class TestIsDue:
     @pytest.mark.parametrize("status", [SliceStatus.PARTIAL, SliceStatus.FAILED])
-    def test_is_so_for_everything_but_a_complete_look(self, status: SliceStatus):
+    def test_is_so_for_everything_but_a_complete_look(self, status: SliceStatus) -> None:
         now = datetime(2026, 3, 20, tzinfo=UTC)
         assert is_due(a_record(SliceKey(UF.SP, PREGAO, DAY), status=status, started_at=now), now=now)
         assert is_due(None, now=now)
 
-    def test_is_so_for_what_was_read_before_a_forced_refresh(self):
+    def test_is_so_for_what_was_read_before_a_forced_refresh(self) -> None:
         now = datetime(2026, 3, 20, tzinfo=UTC)
         record = a_record(SliceKey(UF.SP, PREGAO, DAY), started_at=now)
         assert not is_due(record, now=now, newer_than=now)
@@ -98,7 +100,7 @@ class TestAfterEnd:
     KEY = SliceKey(UF.SP, PREGAO, DAY)
 
     @pytest.mark.parametrize("worse", [SliceStatus.PARTIAL, SliceStatus.FAILED])
-    def test_keeps_the_complete_look_and_records_the_failed_attempt(self, worse: SliceStatus):
+    def test_keeps_the_complete_look_and_records_the_failed_attempt(self, worse: SliceStatus) -> None:
         complete = a_record(self.KEY)
         later = an_end(worse, started_at=complete.attempt_at + timedelta(hours=1), fetch_id=2)
 
@@ -109,13 +111,13 @@ class TestAfterEnd:
         assert (record.attempt_status, record.attempt_why) == (worse, "http.503")
 
     @given(end_lists(), st.randoms(use_true_random=False))
-    def test_comes_to_the_same_whatever_the_order_and_the_repeats(self, ends: list[RangeEnded], chance: Any):
+    def test_comes_to_the_same_whatever_the_order_and_the_repeats(self, ends: list[RangeEnded], chance: Any) -> None:
         shuffled = ends + chance.sample(ends, k=len(ends) // 2)
         chance.shuffle(shuffled)
         assert self._told(shuffled) == self._told(ends)
 
     @given(end_lists())
-    def test_never_gets_worse(self, ends: list[RangeEnded]):
+    def test_never_gets_worse(self, ends: list[RangeEnded]) -> None:
         quality = [SliceStatus.FAILED, SliceStatus.PARTIAL, SliceStatus.COMPLETE]
         best = max(ends, key=lambda end: quality.index(end.status))
         record = self._told(ends)
@@ -131,7 +133,7 @@ class TestAfterEnd:
 
 
 class TestSlicesOfEnd:
-    def test_of_a_national_end_are_those_of_every_uf_and_modalidade_on_inner_days(self):
+    def test_of_a_national_end_are_those_of_every_uf_and_modalidade_on_inner_days(self) -> None:
         end = an_end(
             uf=None,
             source=Source.PCP,
@@ -144,29 +146,29 @@ class TestSlicesOfEnd:
         assert {key.day for key in keys} == set(DAYS[1:4])
         assert SliceKey(UF.XX, Modalidade.OUTRA, DAYS[2]) in keys
 
-    def test_of_a_local_end_are_its_own(self):
+    def test_of_a_local_end_are_its_own(self) -> None:
         end = an_end(range=FetchRange(modalidade=PREGAO, day_from=DAYS[0], day_to=DAYS[1]))
         assert set(slices_of_end(end)) == {SliceKey(UF.SP, PREGAO, DAYS[0]), SliceKey(UF.SP, PREGAO, DAYS[1])}
 
 
 class TestMerged:
     @given(day_sets)
-    def test_covers_exactly_the_days_given_each_once(self, days: set[date]):
+    def test_covers_exactly_the_days_given_each_once(self, days: set[date]) -> None:
         ranges = merged(PREGAO, days)
         covered = [day for each in ranges for day in days_between(each.day_from, each.day_to)]
         assert covered == sorted(days)
 
     @given(day_sets)
-    def test_leaves_no_two_ranges_that_touch(self, days: set[date]):
+    def test_leaves_no_two_ranges_that_touch(self, days: set[date]) -> None:
         ranges = merged(None, days)
-        assert all(b.day_from - a.day_to > timedelta(days=1) for a, b in zip(ranges, ranges[1:], strict=False))
+        assert all(b.day_from - a.day_to > timedelta(days=1) for a, b in pairwise(ranges))
 
 
 class TestNeeded:
     NOW = datetime(2026, 3, 20, tzinfo=UTC)
 
     @given(day_sets, st.booleans())
-    def test_asks_for_every_slice_that_is_due_and_no_other(self, read: set[date], national: bool):  # noqa: FBT001
+    def test_asks_for_every_slice_that_is_due_and_no_other(self, read: set[date], national: bool) -> None:
         uf = None if national else UF.SP
         asked = FetchRange(modalidade=None if national else PREGAO, day_from=DAYS[0], day_to=DAYS[-1])
         keys = [key for key in slices_of_ranges(uf, (asked,)) if key.day in read]
@@ -176,7 +178,7 @@ class TestNeeded:
 
         assert {key.day for key in slices_of_ranges(uf, left)} == set(DAYS) - read
 
-    def test_asks_for_a_national_day_when_one_slice_of_it_is_missing(self):
+    def test_asks_for_a_national_day_when_one_slice_of_it_is_missing(self) -> None:
         asked = FetchRange(modalidade=None, day_from=DAY, day_to=DAY)
         ledger = {key: a_record(key, started_at=self.NOW) for key in slices_of_ranges(None, (asked,))}
         assert needed(None, (asked,), ledger, now=self.NOW) == ()
@@ -188,7 +190,9 @@ class TestRuns:
     ASKED_AT = datetime(2026, 3, 20, tzinfo=UTC)
 
     @given(st.dictionaries(st.sampled_from(DAYS), st.tuples(statuses, st.booleans())), st.sets(st.sampled_from(DAYS)))
-    def test_counts_each_asked_slice_exactly_once(self, read: dict[date, tuple[SliceStatus, bool]], asked: set[date]):
+    def test_counts_each_asked_slice_exactly_once(
+        self, read: dict[date, tuple[SliceStatus, bool]], asked: set[date]
+    ) -> None:
         ledger = {}
         for day, (status, live) in read.items():
             key = SliceKey(UF.SP, PREGAO, day)
@@ -203,7 +207,7 @@ class TestRuns:
                 record = ledger.get(SliceKey(UF.SP, run.modalidade, day))
                 assert run.status == (record.status if record else SliceStatus.NEVER)
 
-    def test_tells_the_oldest_fetch_of_a_run(self):
+    def test_tells_the_oldest_fetch_of_a_run(self) -> None:
         older = self.ASKED_AT - timedelta(hours=2)
         ledger = {
             SliceKey(UF.SP, PREGAO, DAYS[n]): a_record(SliceKey(UF.SP, PREGAO, DAYS[n]), started_at=at)
@@ -212,13 +216,13 @@ class TestRuns:
         (run,) = runs(UF.SP, (PREGAO,), DAYS[:2], ledger, asked_at=self.ASKED_AT, cut="cut")
         assert (run.days, run.fetched_at, run.live) == (2, older, False)
 
-    def test_counts_a_fetch_that_ended_after_the_search_was_asked_as_live(self):
+    def test_counts_a_fetch_that_ended_after_the_search_was_asked_as_live(self) -> None:
         key = SliceKey(UF.SP, PREGAO, DAY)
         ledger = {key: a_record(key, started_at=self.ASKED_AT - timedelta(seconds=5))}
         (run,) = runs(UF.SP, (PREGAO,), (DAY,), ledger, asked_at=self.ASKED_AT, cut="cut")
         assert run.live
 
-    def test_says_why_a_slice_is_missing(self):
+    def test_says_why_a_slice_is_missing(self) -> None:
         key = SliceKey(UF.SP, PREGAO, DAY)
         tried = {key: a_record(key, status=SliceStatus.FAILED, started_at=self.ASKED_AT)}
         before = {key: a_record(key, status=SliceStatus.FAILED, started_at=LONG_AGO)}

@@ -1,19 +1,18 @@
 """One search x source on its way: which slices are still waited for, which bids were emitted, when a UF is over."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cache.domain.batches import StoredBid, batch_key, split
+from cache.domain.ledger import SliceKey, SliceRecord, after_end, is_due, merged, runs, slices_of_end
+from cache.domain.pages import RangeProgress, moment_of
 from contracts.classification import JudgeBids, SightedBid
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
 from contracts.memory import Gather, Gathered
 from contracts.places import UF, UFS
 from contracts.values import BidId
-
-from cache.domain.batches import StoredBid, batch_key, split
-from cache.domain.ledger import SliceKey, SliceRecord, after_end, is_due, merged, runs, slices_of_end
-from cache.domain.pages import RangeProgress, moment_of
 
 REPORT_RESERVE = timedelta(seconds=5)
 """What a gather keeps of its time for its report (DESIGN 4.3)."""
@@ -197,18 +196,23 @@ class Gathering:
         """Whether stored bids of this UF were left for its end."""
         return uf in self._passed_over
 
-    def ready(self, *, now: datetime, linger: timedelta, flush: UF | None = None) -> list[JudgeBids]:
-        """The batches to emit now: full ones, those that have lingered, and all of the UF to flush."""
+    def ready(self, *, now: datetime, linger: timedelta, flush: Collection[UF] = ()) -> list[JudgeBids]:
+        """The batches to emit now: full ones, those that have lingered, and all of the UFs to flush."""
         commands: list[JudgeBids] = []
         for uf in sorted(self._held):
             held = self._held[uf]
-            all_of_it = uf is flush or now - held.since >= linger
+            all_of_it = uf in flush or now - held.since >= linger
             batches, left = split(held.bids, whole_only=not all_of_it)
             if batches:
                 held.since = now
             held.bids = left
             commands += [self._command(uf, batch) for batch in batches]
         return commands
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether bids wait to fill a batch."""
+        return any(held.bids for held in self._held.values())
 
     def _command(self, uf: UF, batch: Sequence[StoredBid]) -> JudgeBids:
         key = batch_key(self.source, uf, ((each.bid.id, each.hash) for each in batch))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from contracts.fetch import FetchRange, RangeEnded, SliceStatus
@@ -51,7 +51,7 @@ class SliceRecord:
 
 
 def fresh_until(day: date, fetched_at: datetime) -> datetime:
-    """Until when a complete look at a day counts; decided by when its fetch began, not by what day it is called later."""
+    """Until when a complete look at a day counts: by when its fetch began, not by what the day is called later."""
     if fetched_at < _over(day):
         return fetched_at + FRESH_SAME_DAY
     if fetched_at < _over(day + timedelta(days=1)):
@@ -110,7 +110,7 @@ def _better(came: SliceRecord, before: SliceRecord) -> bool:
 
 
 def slices_of_end(end: RangeEnded) -> Iterator[SliceKey]:
-    """The slices that an end speaks of: a national one of every UF and modalidade, a widened one of its inner days only."""
+    """The slices that an end speaks of: a national one of all UFs and modalidades, a widened one of its inner days."""
     first = max(end.range.day_from, end.inner_from or end.range.day_from)
     last = min(end.range.day_to, end.inner_to or end.range.day_to)
     ufs = EVERY_UF if end.uf is None else (end.uf,)
@@ -180,7 +180,7 @@ def runs(
         each_day = {
             day: _run(ledger.get(SliceKey(uf, modalidade, day)), modalidade, day, asked_at, cut) for day in ordered
         }
-        for first, last in _consecutive(ordered, lambda a, b, said=each_day: _alike(said[a], said[b])):
+        for first, last in _consecutive(ordered, partial(_alike, each_day)):
             oldest = min((at for day in days_between(first, last) if (at := each_day[day].fetched_at)), default=None)
             joined.append(each_day[first].model_copy(update={"day_to": last, "fetched_at": oldest}))
     return tuple(joined)
@@ -205,8 +205,8 @@ def _run(record: SliceRecord | None, modalidade: Modalidade, day: date, asked_at
     )
 
 
-def _alike(one: SliceRun, other: SliceRun) -> bool:
-    return (one.status, one.why, one.live) == (other.status, other.why, other.live)
+def _alike(said: Mapping[date, SliceRun], a: date, b: date) -> bool:
+    return (said[a].status, said[a].why, said[a].live) == (said[b].status, said[b].why, said[b].live)
 
 
 def _consecutive(days: Sequence[date], joins: Callable[[date, date], bool]) -> Iterator[tuple[date, date]]:

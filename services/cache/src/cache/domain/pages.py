@@ -1,4 +1,4 @@
-"""What has arrived of one range of one fetch: it is settled once its end and every page that the end names are stored."""
+"""What has arrived of one range of one fetch: settled once its end and every page that the end names are stored."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

@@ -10,7 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from servicekit.errors import DependencyAway
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -18,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from cache.adapters.sql.tables import sequence
+from servicekit.errors import DependencyAway
 
 SCHEMA = "cache"
 _MIGRATION_LOCK = 0x6661726F6C
@@ -122,9 +122,8 @@ def _engine(url: URL, *, size: int, begin: str) -> AsyncEngine:
         # the driver's own idea of when to BEGIN would leave reads before the first write outside the transaction
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout={int(_BUSY.total_seconds() * 1000)}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"
-        ):  # fmt: skip
+        busy = f"busy_timeout={int(_BUSY.total_seconds() * 1000)}"
+        for pragma in (busy, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -7,10 +7,6 @@ from typing import Any, Self
 
 import orjson
 import sqlalchemy as sa
-from contracts.fetch import PageFetched, RangeEnded, SliceStatus
-from contracts.memory import BidChanged, Remember
-from contracts.places import NATIONAL, UF
-from contracts.values import BidId, Licitacao, Modalidade, Source
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +16,10 @@ from cache.domain.amendments import amendments
 from cache.domain.batches import StoredBid
 from cache.domain.ledger import SliceKey, SliceRecord, after_end, slices_of_end
 from cache.domain.pages import ANOTHER_AGE, RangeProgress, moment_of
+from contracts.fetch import PageFetched, RangeEnded, SliceStatus
+from contracts.memory import BidChanged, Remember
+from contracts.places import NATIONAL, UF
+from contracts.values import BidId, Licitacao, Modalidade, Source
 
 _PAGE = 500
 """Rows read at a time: what a gather holds at once is bounded by it."""
@@ -147,7 +147,7 @@ class SqlMemory:
         return found[0] if found else None
 
     async def pages(self, source: Source, uf: UF, *, first: date, last: date, since: datetime) -> int:
-        """How many pages fetches that touched these days brought since a moment; of a national listing, all its pages."""
+        """How many pages fetches of these days brought since a moment; of a national listing, all its pages."""
         place = NATIONAL if source.national else uf
         async with self._database.reading() as connection:
             rows = await connection.execute(

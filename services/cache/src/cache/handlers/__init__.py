@@ -1,0 +1,1 @@
+"""From one message to those that it causes: pages, gathers, answers."""

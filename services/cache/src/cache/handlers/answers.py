@@ -1,0 +1,103 @@
+"""Keeping what is finished, and answering questions about what is kept."""
+
+import gzip
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import date
+from typing import Protocol
+
+import orjson
+
+from cache.domain.batches import StoredBid
+from cache.domain.ledger import EVERY_UF, SliceRecord, needed
+from contracts.fetch import NeededQuery, NeededReply
+from contracts.memory import Archive, BidQuery, BidReply, Remember
+from contracts.places import UF
+from contracts.report import ObjectRef
+from contracts.subjects import ANSWERS_BUCKET, Outgoing
+from contracts.values import BidId, Source
+from servicekit.bus import Delivery, Stored
+from servicekit.clock import Clock
+from servicekit.errors import DependencyAway
+
+
+class Ledger(Protocol):
+    """What was looked at."""
+
+    async def ledger(
+        self, source: Source, *, ufs: Collection[UF], first: date, last: date, after: int = 0
+    ) -> list[SliceRecord]:
+        """What the ledger holds of these UFs and days; raises DependencyAway."""
+
+
+class Shelf(Protocol):
+    """Where bids and answers are kept."""
+
+    async def bid(self, bid_id: BidId) -> StoredBid | None:
+        """One bid by its id."""
+
+    async def remember(self, answer: Remember) -> None:
+        """Keep where an answer lies."""
+
+
+class Log(Protocol):
+    """The log of a search, and the store for what outlives it."""
+
+    async def history(self, search_id: str) -> Sequence[Stored]:
+        """Every fact of it, in order."""
+
+    async def put_object(self, bucket: str, name: str, data: bytes) -> ObjectRef:
+        """Keep a large content."""
+
+
+async def tell_needed(query: NeededQuery, *, memory: Ledger, now: Clock) -> NeededReply:
+    """What is left to fetch of these ranges; with SQL away all of it, since nothing is known."""
+    try:
+        records = await memory.ledger(
+            query.source,
+            ufs=EVERY_UF if query.uf is None else (query.uf,),
+            first=min((each.day_from for each in query.ranges), default=date.max),
+            last=max((each.day_to for each in query.ranges), default=date.min),
+        )
+    except DependencyAway:
+        return NeededReply(ranges=query.ranges)
+    ledger = {record.key: record for record in records}
+    return NeededReply(ranges=needed(query.uf, query.ranges, ledger, now=now(), newer_than=query.newer_than))
+
+
+async def tell_bid(query: BidQuery, *, memory: Shelf) -> BidReply:
+    """One bid as stored."""
+    held = await memory.bid(query.id)
+    return BidReply(bid=held.bid, seen_at=held.since) if held else BidReply(bid=None)
+
+
+async def remember(command: Remember, _delivery: Delivery, *, memory: Shelf) -> AsyncIterator[Outgoing]:
+    """Keep a finished answer under its key."""
+    await memory.remember(command)
+    return
+    yield  # an effect alone: a handler is a generator even when nothing follows
+
+
+async def archive(command: Archive, _delivery: Delivery, *, bus: Log) -> AsyncIterator[Outgoing]:
+    """Keep the log of a closed search, compressed, beyond the hours that the stream keeps it."""
+    facts = await bus.history(command.search_id)
+    await bus.put_object(ANSWERS_BUCKET, f"archives/{command.search_id}", compressed(facts))
+    return
+    yield  # as above
+
+
+def compressed(facts: Sequence[Stored]) -> bytes:
+    """One JSON line per fact; the same facts give the same bytes."""
+    lines = (
+        orjson.dumps(
+            {
+                "sequence": fact.sequence,
+                "subject": fact.subject,
+                "time": fact.time.isoformat(),
+                "correlation_id": fact.correlation_id,
+                "event_id": fact.event_id,
+                "body": orjson.Fragment(fact.body),
+            }
+        )
+        for fact in facts
+    )
+    return gzip.compress(b"\n".join(lines) + b"\n", mtime=0)
