@@ -27,6 +27,6 @@ def build(settings: CoordinatorSettings | None = None) -> Service:
     def hold_search(search_id: str) -> AbstractAsyncContextManager[FollowedSearch]:
         return hold(bus, feed, search_id, owner=f"{process}-{uuid.uuid4().hex[:8]}", clock=utc_now)
 
-    budgets = settings.budgets(TimeoutChain.from_environment())
+    budgets = settings.budgets(TimeoutChain.load())
     bus.handle(COORDINATOR_REQUESTED, functools.partial(run_search, hold=hold_search, budgets=budgets, clock=utc_now))
     return Service(name="coordinator", bus=bus, parts=(feed,))
