@@ -20,6 +20,7 @@ class TcpFaultProxy:
         self._refusing = False
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._swallowing = False
         self.latency = 0.0
         """Seconds that each chunk waits, each way."""
         self.port = 0
@@ -66,9 +67,13 @@ class TcpFaultProxy:
         """Keep connections open and let nothing through."""
         self._flowing.clear()
 
+    def swallow_replies(self) -> None:
+        """Let requests through and throw away what comes back."""
+        self._swallowing = True
+
     def heal(self) -> None:
         """No fault any more."""
-        self._refusing = False
+        self._refusing = self._swallowing = False
         self.latency = 0.0
         self._flowing.set()
 
@@ -88,7 +93,7 @@ class TcpFaultProxy:
         self.accepted += 1
         self._writers |= {writer, far_writer}
         try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer, replies=True))
         finally:
             for each in (writer, far_writer):
                 self._writers.discard(each)
@@ -96,12 +101,14 @@ class TcpFaultProxy:
                 with suppress(OSError):
                     await each.wait_closed()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, replies: bool = False) -> None:
         with suppress(OSError):
             while chunk := await source.read(CHUNK):
                 if self.latency:
                     await asyncio.sleep(self.latency)
                 await self._flowing.wait()
+                if replies and self._swallowing:
+                    continue
                 sink.write(chunk)
                 await sink.drain()
         sink.close()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from uuid import uuid4
 
 import pytest
@@ -40,7 +41,10 @@ def closed(search_id: str) -> Outgoing:
 async def eventually(look: Callable[[], object], *, within: float = 20.0) -> None:
     """Until it holds; the bound only ends a test that has failed."""
     async with asyncio.timeout(within):
-        while not look():
+        while True:
+            found = look()
+            if await found if isawaitable(found) else found:
+                return
             await asyncio.sleep(0.01)
 
 
@@ -67,6 +71,24 @@ class Server:
         async with self.js() as js:
             info = await js.consumer_info(consumer.stream.name, consumer.durable)
             return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def settled(self, consumer: Consumer = QUICK) -> None:
+        """Until every message is acknowledged or given up."""
+
+        async def nothing_left() -> bool:
+            return await self.waiting(consumer) == 0
+
+        await eventually(nothing_left)
+
+    async def delivered(self, number: int, consumer: Consumer = QUICK) -> None:
+        """Until so many messages are in work."""
+
+        async def enough() -> bool:
+            async with self.js() as js:
+                info = await js.consumer_info(consumer.stream.name, consumer.durable)
+                return bool(info.num_ack_pending == number)
+
+        await eventually(enough)
 
     async def count(self, stream: str) -> int:
         async with self.js() as js:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from contracts.memory import Archive
-from contracts.subjects import Consumer, Outgoing
+from contracts.subjects import Outgoing
 from servicekit.bus import Bus, Delivery
 from servicekit.correlation import correlated, correlation_id
 from servicekit.errors import Abandoned, DependencyAway, Fenced, Rejected, Transient
@@ -18,18 +18,12 @@ from .conftest import QUICK, Recorder, Server, StartBus, closed, command, eventu
 SOON = timedelta(milliseconds=20)
 
 
-async def settled(server: Server, consumer: Consumer = QUICK) -> None:
-    async with asyncio.timeout(20):
-        while await server.waiting(consumer):
-            await asyncio.sleep(0.02)
-
-
 class TestOutcome:
     async def test_is_an_ack_when_the_generator_is_exhausted(self, start_bus: StartBus, server: Server) -> None:
         handler, search = Recorder("done"), new_search()
         bus = await start_bus(handler)
         await bus.publish(command(search))
-        await settled(server)
+        await server.settled()
         assert [row.subject for row in await bus.history(search)] == [f"search.v1.{search}.closed"]
         assert await server.count("WORK") == 0
         assert [call.attempt for call in handler.calls] == [1]
@@ -39,7 +33,7 @@ class TestOutcome:
         handler = Recorder(Transient("pncp.busy", delay=SOON), Transient("pncp.busy", delay=SOON), "done")
         bus = await start_bus(handler)
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         assert [call.attempt for call in handler.calls] == [1, 2, 3]
         assert [call.redelivered for call in handler.calls] == [False, True, True]
         assert await server.dead_letters() == []
@@ -49,7 +43,7 @@ class TestOutcome:
         bus = await start_bus(handler)
         with correlated("c-7"):
             await bus.publish(command(search))
-        await settled(server)
+        await server.settled()
         [(headers, body)] = await server.dead_letters()
         assert len(handler.calls) == 1
         assert headers["dlq-reason"] == "answer.gone"
@@ -63,7 +57,7 @@ class TestOutcome:
         handler = Recorder(Transient("pncp.busy", delay=SOON))
         bus = await start_bus(handler, consumer=replace(QUICK, tries=3))
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         [(headers, _)] = await server.dead_letters()
         assert [call.last_try for call in handler.calls] == [False, False, True]
         assert (headers["dlq-reason"], headers["dlq-tries"]) == ("pncp.busy", "3")
@@ -75,7 +69,7 @@ class TestOutcome:
         handler = Recorder(KeyError("oops"), "done")
         bus = await start_bus(handler)
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         assert len(handler.calls) == 2
         assert capsys.readouterr().out.count("handler.failed") == 1
 
@@ -86,7 +80,7 @@ class TestOutcome:
         bus = await start_bus(handler)
         broken = replace(command(new_search()), body=b'{"search_id": 1}')
         await bus.publish(broken)
-        await settled(server)
+        await server.settled()
         [(headers, body)] = await server.dead_letters()
         assert handler.calls == []
         assert headers["dlq-reason"] == "invalid"
@@ -101,7 +95,7 @@ class TestOutcome:
         await bus.publish(command(new_search()))
         await eventually(lambda: len(handler.calls) == 1)
         assert await server.waiting() == 1
-        await settled(server)
+        await server.settled()
         assert len(handler.calls) == 2
         assert handler.times[1] - handler.times[0] >= 0.9
 
@@ -109,7 +103,7 @@ class TestOutcome:
         handler = Recorder(ExceptionGroup("tasks", [Transient("x"), ExceptionGroup("inner", [Rejected("gone")])]))
         bus = await start_bus(handler)
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         [(headers, _)] = await server.dead_letters()
         assert headers["dlq-reason"] == "gone"
 
@@ -120,7 +114,7 @@ class TestOutcome:
         handler = Recorder(Abandoned())
         bus = await start_bus(handler)
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         [(headers, _)] = await server.dead_letters()
         assert headers["dlq-reason"] == "delivered_too_often"
         assert len(handler.calls) == 2
@@ -136,7 +130,7 @@ class TestHandler:
 
         bus = await start_bus(late)
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         assert len(seen) == 1
         assert await server.dead_letters() == []
 
@@ -153,7 +147,7 @@ class TestHandler:
 
         bus = await start_bus(slow)
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         assert calls == 1
 
     async def test_runs_as_often_at_once_as_it_has_workers(self, start_bus: StartBus, server: Server) -> None:
@@ -174,7 +168,7 @@ class TestHandler:
         bus = await start_bus(together)
         for _ in range(12):
             await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         assert most == QUICK.workers
 
     async def test_holds_no_message_that_it_has_no_worker_for(self, start_bus: StartBus, server: Server) -> None:
@@ -187,14 +181,11 @@ class TestHandler:
         bus = await start_bus(stuck, consumer=replace(QUICK, workers=2))
         for _ in range(6):
             await bus.publish(command(new_search()))
-        async with server.js() as js:
-            async with asyncio.timeout(10):
-                while (await js.consumer_info("WORK", QUICK.durable)).num_ack_pending < 2:
-                    await asyncio.sleep(0.02)
-            await asyncio.sleep(0.2)
-            assert (await js.consumer_info("WORK", QUICK.durable)).num_ack_pending == 2
+        await server.delivered(2)
+        await asyncio.sleep(0.2)
+        await server.delivered(2)
         held.set()
-        await settled(server)
+        await server.settled()
 
     async def test_carries_the_correlation_id_of_its_command_into_what_it_yields(
         self, start_bus: StartBus, server: Server
@@ -209,7 +200,7 @@ class TestHandler:
         bus = await start_bus(handler)
         with correlated("from-the-browser"):
             await bus.publish(command(search))
-        await settled(server)
+        await server.settled()
         [row] = await bus.history(search)
         assert seen == [("from-the-browser", "from-the-browser")]
         assert row.correlation_id == "from-the-browser"
@@ -224,7 +215,7 @@ class TestHandler:
 
         bus = await start_bus(crashes_once)
         await bus.publish(command(search))
-        await settled(server)
+        await server.settled()
         assert len(await bus.history(search)) == 1
 
 
@@ -234,7 +225,7 @@ class TestDependencyAway:
         handler = Recorder(*[away] * 8, "done")
         bus = await start_bus(handler, consumer=replace(QUICK, tries=2, workers=1))
         await bus.publish(command(new_search()))
-        await settled(server)
+        await server.settled()
         assert [call.attempt for call in handler.calls] == [1] * 9
         assert await server.dead_letters() == []
         assert bus.paused_consumers() == ()
@@ -257,7 +248,7 @@ class TestDependencyAway:
         assert set(tried) == {searches[0]}
         assert bus.paused_consumers() == (QUICK.durable,)
         back.set()
-        await settled(server)
+        await server.settled()
         assert set(tried) == set(searches)
 
     async def test_lets_its_in_flight_messages_go_back_and_come_again(
@@ -278,7 +269,7 @@ class TestDependencyAway:
             await bus.publish(command(search))
         await eventually(bus.paused_consumers)
         back.set()
-        await settled(server)
+        await server.settled()
         assert sorted(done) == sorted(searches)
         assert await server.dead_letters() == []
 
@@ -298,14 +289,12 @@ class TestStop:
         await server.put(patient)
         first = await start_bus(endless, consumer=patient, grace=timedelta(milliseconds=50))
         await first.publish(command(new_search()))
-        async with server.js() as js, asyncio.timeout(10):
-            while (await js.consumer_info("WORK", QUICK.durable)).num_ack_pending < 1:
-                await asyncio.sleep(0.01)
+        await server.delivered(1)
         second_handler = Recorder("done")
         await first.stop()
         assert cleaned.is_set()
         await start_bus(second_handler, consumer=patient)
-        await settled(server, patient)
+        await server.settled(patient)
         assert [call.attempt for call in second_handler.calls] == [1]
 
     async def test_lets_a_handler_finish_that_heeds_the_sign(self, start_bus: StartBus, server: Server) -> None:
@@ -331,7 +320,7 @@ class TestStop:
         await bus.stop()
         other = Recorder("done")
         await start_bus(other)
-        await settled(server)
+        await server.settled()
         assert len(other.calls) == 1
 
     async def test_is_quiet_when_it_was_never_started(self, bus_url: str) -> None:

@@ -1,0 +1,68 @@
+"""Health is a handful of named checks, each with a time limit, asked at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from time import perf_counter
+
+from contracts.base import Value
+
+LIMIT = timedelta(seconds=1)
+
+
+class HealthStatus(StrEnum):
+    """How a part, or the whole, does."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+class CheckResult(Value):
+    """What one check found."""
+
+    status: HealthStatus
+    ms: float
+    detail: str | None = None
+
+
+class Health(Value):
+    """The worst of the checks that matter, and each of them."""
+
+    status: HealthStatus
+    checks: dict[str, CheckResult]
+
+
+Check = Callable[[], Awaitable[str | None]]
+"""Returns when the part is well, with a detail or None; raises when it is not."""
+
+
+async def examine(
+    required: Mapping[str, Check], *, optional: Mapping[str, Check] | None = None, limit: timedelta = LIMIT
+) -> Health:
+    """A required part that fails makes the whole unhealthy, an optional one makes it degraded."""
+    helpers = optional or {}
+    names = [*required, *helpers]
+    results = await asyncio.gather(
+        *(_one(check, HealthStatus.UNHEALTHY, limit) for check in required.values()),
+        *(_one(check, HealthStatus.DEGRADED, limit) for check in helpers.values()),
+    )
+    found = {result.status for result in results}
+    worst = next(
+        (status for status in (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED) if status in found), HealthStatus.HEALTHY
+    )
+    return Health(status=worst, checks=dict(zip(names, results, strict=True)))
+
+
+async def _one(check: Check, failure: HealthStatus, limit: timedelta) -> CheckResult:
+    began = perf_counter()
+    status, detail = HealthStatus.HEALTHY, None
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            detail = await check()
+    except TimeoutError:
+        status, detail = failure, "timeout"
+    except Exception as exc:  # noqa: BLE001 - whatever a part raises is its state, and the other checks go on
+        status, detail = failure, type(exc).__name__
+    return CheckResult(status=status, ms=round((perf_counter() - began) * 1000, 2), detail=detail)
