@@ -25,12 +25,12 @@ def router(*, clock: Clock = utc_now) -> APIRouter:
 
     @routes.get("/")
     async def home() -> Response:
-        return HTMLResponse(shell.render(day_of(clock())))
+        return HTMLResponse(shell.render(day_of(clock()), "home"))
 
     @routes.get("/buscas/{search_id}")
     async def search(search_id: str) -> Response:
         known = _AN_ID.fullmatch(search_id) is not None
-        return HTMLResponse(shell.render(day_of(clock()), known=known), status_code=200 if known else 404)
+        return HTMLResponse(shell.render(day_of(clock()), "search" if known else "lost"), status_code=200 if known else 404)
 
     @routes.get("/static/{version}/{path:path}")
     async def static(version: str, path: str, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -24,6 +24,10 @@ TILES: Final[tuple[str, ...]] = (
     ".  .  .  RS .  .  .",
 )
 """The country as a grid of equal tiles, each beside its neighbours as far as a grid allows."""
+
+
+View = Literal["home", "search", "lost"]
+"""Which part of the shell is seen at first; `lost` is an address that cannot be that of a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ class Shell:
         )
         self.render = lru_cache(maxsize=4)(self._render)
 
-    def _render(self, today: date, *, known: bool = True) -> str:
-        """The page as it is before any search; `known` is False where the address cannot be that of one."""
+    def _render(self, today: date, view: View) -> str:
+        """The page as it is before the API has said anything."""
         return self._templates.get_template("shell.html").render(
             asset=self._assets.url,
             modules=self._assets.ending(".js"),
@@ -62,7 +66,7 @@ class Shell:
             today=today,
             first_day=today - timedelta(days=DEFAULT_DAYS - 1),
             default_days=DEFAULT_DAYS,
-            known=known,
+            view=view,
         )
 
 

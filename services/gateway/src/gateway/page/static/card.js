@@ -1,0 +1,161 @@
+// One licitação as a card. Everything in it is text; a link that is not http(s) is not a link.
+
+import { el, icon } from "./dom.js";
+import { day, dayAndTime, deadline, money } from "./format.js";
+import { tip } from "./tip.js";
+
+const SHIELDS = {
+  high: { tone: "green", icon: "escudo", label: "Confiança alta" },
+  medium: { tone: "amber", icon: "escudo-meio", label: "Confiança média" },
+  low: { tone: "gray", icon: "escudo-vazio", label: "Confiança baixa" },
+};
+const JUDGED = {
+  keyword: "Alta densidade de termos relevantes",
+  item_inspection: "Itens da licitação conferidos um a um",
+  llm_standard: "Avaliado por IA",
+  llm_conservative: "Avaliado por IA, com poucos termos no texto",
+  llm_zero_match: "Avaliado por IA, sem os termos no texto",
+  rules_without_llm: "Decidido por regras, sem avaliação por IA",
+};
+const WITHOUT_DENSITY = { keyword: { medium: "Densidade média de termos relevantes", low: "Poucos termos relevantes no texto" } };
+const LEVELS = {
+  alta: { tone: "green", label: "Viabilidade alta" },
+  media: { tone: "amber", label: "Viabilidade média" },
+  baixa: { tone: "gray", label: "Viabilidade baixa" },
+};
+const FACTORS = { modalidade: "Modalidade", timeline: "Prazo", value: "Valor", geography: "Localização" };
+const SITUATIONS = { revogada: "Revogada", anulada: "Anulada", suspensa: "Suspensa", encerrada: "Encerrada" };
+const LONG = 330;
+
+/** The text with every occurrence of the evidence marked; evidence is literal, so no pattern is made of it. */
+export function marked(text, evidence) {
+  const hit = new Uint8Array(text.length);
+  for (const quote of evidence) {
+    if (!quote) continue;
+    for (let at = text.indexOf(quote); at >= 0; at = text.indexOf(quote, at + quote.length)) hit.fill(1, at, at + quote.length);
+  }
+  const parts = [];
+  for (let from = 0; from < text.length; ) {
+    let to = from;
+    while (to < text.length && hit[to] === hit[from]) to += 1;
+    const piece = text.slice(from, to);
+    parts.push(hit[from] ? el("mark", {}, piece) : piece);
+    from = to;
+  }
+  return parts;
+}
+
+/** The address if a browser may follow it, else null. */
+export function webAddress(link) {
+  if (!link || !URL.canParse(link)) return null;
+  const url = new URL(link);
+  return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
+}
+
+export function card(row) {
+  const title = `bid-${row.id}`;
+  return el(
+    "li",
+    {},
+    el(
+      "article",
+      { class: "card", "aria-labelledby": title, data: { bid: row.id } },
+      header(row),
+      el("p", { class: "orgao" }, row.orgao),
+      objeto(row, title),
+      badges(row),
+      why(row),
+      footer(row),
+    ),
+  );
+}
+
+function header(row) {
+  const value =
+    row.valor_estimado === null
+      ? el("p", { class: "money unknown" }, "Valor não divulgado")
+      : el("p", { class: "money" }, el("span", { class: "sr" }, "Valor estimado: "), money(row.valor_estimado));
+  return el("header", {}, el("p", { class: "place" }, row.municipio ? `${row.municipio}, ${row.uf}` : row.uf), value);
+}
+
+function objeto(row, id) {
+  const heading = el("h3", { id, class: row.objeto.length > LONG ? "cut" : null }, marked(row.objeto, row.evidence));
+  if (row.objeto.length <= LONG) return heading;
+  const whole = el(
+    "button",
+    { type: "button", class: "link", "aria-expanded": "false", on: { click: () => toggle(heading, whole) } },
+    "Ler o texto inteiro",
+  );
+  return [heading, whole];
+}
+
+function toggle(heading, button) {
+  const cut = heading.classList.toggle("cut");
+  button.setAttribute("aria-expanded", String(!cut));
+  button.textContent = cut ? "Ler o texto inteiro" : "Mostrar menos";
+}
+
+function badges(row) {
+  const shield = SHIELDS[row.confidence];
+  const judged = WITHOUT_DENSITY[row.relevance_source]?.[row.confidence] ?? JUDGED[row.relevance_source];
+  const situation = SITUATIONS[row.situacao];
+  return el(
+    "div",
+    { class: "badges" },
+    tip({ tone: shield.tone, label: [icon(shield.icon), shield.label], content: [judged, "."] }),
+    row.viability ? viability(row.viability) : null,
+    el("span", { class: "badge" }, row.modalidade),
+    situation ? el("span", { class: "badge", data: { tone: "red" } }, situation) : null,
+  );
+}
+
+function viability({ score, level, factors }) {
+  const { tone, label } = LEVELS[level];
+  const rows = factors.map((factor) => {
+    const bar = el("span");
+    bar.style.width = `${factor.score}%`;
+    return el(
+      "li",
+      {},
+      el("div", { class: "row" }, el("span", {}, `${FACTORS[factor.name] ?? factor.name} (${factor.weight}%)`), el("span", {}, String(factor.score))),
+      el("div", { class: "bar", "aria-hidden": "true" }, bar),
+      el("p", {}, factor.reason),
+    );
+  });
+  return tip({
+    tone,
+    label: [icon("bussola"), label],
+    content: [el("strong", {}, `Viabilidade: ${score} de 100`), el("ul", { class: "factors" }, rows)],
+  });
+}
+
+function why(row) {
+  const elsewhere = row.evidence.filter((quote) => quote && !row.objeto.includes(quote));
+  if (!row.reasons.length && !elsewhere.length) return null;
+  return el(
+    "details",
+    { class: "why" },
+    el("summary", {}, "Por que está aqui"),
+    el("ul", {}, row.reasons.map((reason) => el("li", {}, reason))),
+    elsewhere.map((quote) => el("blockquote", {}, `“${quote}”`)),
+  );
+}
+
+function footer(row) {
+  const address = webAddress(row.link);
+  return el(
+    "footer",
+    {},
+    closing(row),
+    el("span", {}, `Publicada em ${day(row.data_publicacao)}`),
+    address
+      ? el("a", { class: "notice-link", href: address, target: "_blank", rel: "noopener noreferrer" }, "Ver o edital", icon("fora"), el("span", { class: "sr" }, " (abre em outra aba)"))
+      : null,
+  );
+}
+
+function closing(row) {
+  if (!row.data_encerramento) return el("p", { class: "deadline over" }, icon("relogio"), "Prazo não informado");
+  const { words, urgency } = deadline(row.data_encerramento);
+  return el("p", { class: `deadline ${urgency}`, title: dayAndTime(row.data_encerramento) }, icon("relogio"), words);
+}
