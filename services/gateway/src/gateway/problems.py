@@ -56,7 +56,7 @@ async def _http(request: Request, exc: Exception) -> JSONResponse:
 
 
 async def _away(request: Request, exc: Exception) -> JSONResponse:
-    log.warning("bus_away", path=request.url.path, why=type(exc).__name__)
+    log.debug("bus_away", path=request.url.path, why=type(exc).__name__)
     return _shown(Problem("bus.unavailable", headers={"Retry-After": "2"}), request)
 
 

@@ -1,7 +1,7 @@
 """A gateway on a real bus and a real socket, with the facts published by hand as the other services would."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,7 +28,25 @@ from servicekit.feed import SearchFeed
 
 KEY = "farol_test_0123456789abcdef"
 RULES = StreamRules(ping=timedelta(seconds=15), life=timedelta(minutes=10))
-SOON = timedelta(seconds=10)
+SOON = timedelta(seconds=20)
+
+
+async def until(met: Callable[[], Awaitable[Any]]) -> Any:
+    """What `met` gives once it gives something."""
+    async with asyncio.timeout(SOON.total_seconds()):
+        while not (found := await met()):  # noqa: ASYNC110 - the other side is another process, without an event
+            await asyncio.sleep(0.01)
+    return found
+
+
+@dataclass
+class Clock:
+    """Stands still until a test moves it."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @dataclass
@@ -39,7 +57,7 @@ class Gateway:
     searches: Searches
     server: HttpServer
     client: httpx.AsyncClient
-    now: datetime
+    clock: Clock
 
     async def tell(self, *facts: Outgoing) -> list[int]:
         return [(await self.bus.publish(fact)).sequence for fact in facts]
@@ -47,11 +65,24 @@ class Gateway:
     async def get(self, search_id: str, path: str = "", **more: Any) -> httpx.Response:
         return await self.client.get(f"/v1/searches/{search_id}{path}", **more)
 
-    async def until_status(self, search_id: str, *wanted: Status) -> dict[str, Any]:
-        async with asyncio.timeout(SOON.total_seconds()):
-            while (state := (await self.get(search_id)).json()).get("status") not in wanted:
-                await asyncio.sleep(0.01)
-        return dict(state)
+    async def until_status(self, search_id: str, wanted: Status) -> dict[str, Any]:
+        async def reached() -> Any:
+            state = (await self.get(search_id)).json()
+            return state if state.get("status") == wanted else None
+
+        return dict(await until(reached))
+
+    async def until_streams(self, count: int) -> None:
+        async def reached() -> bool:
+            return self.searches.streams == count
+
+        await until(reached)
+
+    async def until_connected(self, *, connected: bool) -> None:
+        async def reached() -> bool:
+            return self.bus.connected is connected
+
+        await until(reached)
 
     async def events(self, search_id: str, *, after: str | None = None) -> bytes:
         """The whole stream until the server ends it."""
@@ -66,20 +97,19 @@ class Gateway:
 async def running(
     url: str, now: datetime, *, rules: StreamRules = RULES, capacity: int = 8, frame_bytes: int = 1 << 20
 ) -> AsyncIterator[Gateway]:
+    clock = Clock(now)
     async with AsyncExitStack() as stack:
         bus = Bus(url=url, service="gateway", publish_budget=timedelta(seconds=3))
         await bus.connect()
         stack.push_async_callback(bus.stop)
         feed = await stack.enter_async_context(SearchFeed(bus))
-        searches = Searches(
-            bus=bus, feed=feed, clock=lambda: gateway.now, capacity=capacity, rules=rules, frame_bytes=frame_bytes
-        )
+        searches = Searches(bus=bus, feed=feed, clock=clock, capacity=capacity, rules=rules, frame_bytes=frame_bytes)
         await stack.enter_async_context(searches)
         desk = Desk(
             publisher=bus,
             searches=searches,
             key=LocalKey(KEY),
-            clock=lambda: gateway.now,
+            clock=clock,
             search_budget=timedelta(seconds=360),
             wait_max=timedelta(seconds=60),
             max_streams=4,
@@ -89,8 +119,7 @@ async def running(
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20)
         )
-        gateway = Gateway(bus, searches, server, client, now)
-        yield gateway
+        yield Gateway(bus, searches, server, client, clock)
 
 
 @pytest_asyncio.fixture
@@ -141,10 +170,8 @@ class TestAsking:
                 "/v1/searches", json={"ufs": ["SP"], "sector": "vestuario"}, headers={"Prefer": "wait=10"}
             )
         )
-        async with asyncio.timeout(SOON.total_seconds()):
-            while (subject := await gateway.bus.last("search.v1.*.requested")) is None:
-                await asyncio.sleep(0.01)
-        told = tell(search_id=subject.subject.split(".")[2])
+        stored = await until(lambda: gateway.bus.last("search.v1.*.requested"))
+        told = tell(search_id=stored.subject.split(".")[2])
         await gateway.tell(told.completed(None, status=Status.EMPTY_FAILURE))
         reply = await asking
         assert (reply.status_code, reply.json()["status"]) == (200, "empty_failure")
@@ -179,15 +206,15 @@ class TestState:
     ) -> None:
         await _tell_all(gateway, told)
         warm = (await gateway.get(told.search_id)).json()
-        async with running(bus_url, gateway.now) as another:
+        async with running(bus_url, gateway.clock.now) as another:
             assert (await another.get(told.search_id)).json() == warm
         assert (warm["excel_status"], warm["llm_status"], warm["progress"]) == ("ready", "ready", 100)
 
     async def test_of_a_search_that_nobody_took_ends_after_480_seconds(self, gateway: Gateway, told: Any) -> None:
         await gateway.tell(told.requested())
-        gateway.now = told.asked_at + timedelta(seconds=479)
+        gateway.clock.now = told.asked_at + timedelta(seconds=479)
         before = (await gateway.get(told.search_id)).json()
-        gateway.now = told.asked_at + timedelta(seconds=480)
+        gateway.clock.now = told.asked_at + timedelta(seconds=480)
         after = (await gateway.get(told.search_id)).json()
         assert (before["status"], after["status"]) == ("accepted", "empty_failure")
         (last,) = _frames(await gateway.events(told.search_id))[-1:]
@@ -346,7 +373,7 @@ class TestEventStream:
         ids = [_field(frame, b"id") for frame in frames]
         assert len(set(ids)) == len(ids)
         assert any("." in each for each in ids)
-        async with running(bus_url, gateway.now) as another:
+        async with running(bus_url, gateway.clock.now) as another:
             for reader in (gateway, another):
                 for n, last_seen in enumerate(ids[:-1], 1):
                     rest = await reader.events(told.search_id, after=last_seen)
@@ -359,9 +386,7 @@ class TestEventStream:
         readers = [
             asyncio.create_task(gateway.events(told.search_id, after=event["id"])) for event in history["events"][2:5]
         ]
-        async with asyncio.timeout(SOON.total_seconds()):
-            while gateway.searches.streams < len(readers):
-                await asyncio.sleep(0.005)
+        await gateway.until_streams(len(readers))
         await gateway.tell(*facts[4:])
         frames = _frames(await gateway.events(told.search_id))
         assert [_frames(await reader) for reader in readers] == [frames[3:], frames[4:], frames[5:]]
@@ -383,7 +408,7 @@ class TestEventStream:
         await _tell_all(gateway, told)
         whole = await gateway.events(told.search_id)
         frames = _frames(whole)
-        async with running(bus_url, gateway.now, frame_bytes=1_000) as small:
+        async with running(bus_url, gateway.clock.now, frame_bytes=1_000) as small:
             for n in range(len(frames) - 1):
                 after = _field(frames[n - 1], b"id") if n else None
                 assert await small.events(told.search_id, after=after) == b"".join(frames[n:])
@@ -425,9 +450,7 @@ class TestEventStream:
         async with gateway.client.stream("GET", f"/v1/searches/{told.search_id}/events") as reply:
             await anext(reply.aiter_bytes())
             assert gateway.searches.streams == 1
-        async with asyncio.timeout(SOON.total_seconds()):
-            while gateway.searches.streams:
-                await asyncio.sleep(0.01)
+        await gateway.until_streams(0)
 
 
 class TestShutdown:
@@ -435,9 +458,8 @@ class TestShutdown:
         async with running(bus_url, told.asked_at) as gateway:
             await gateway.tell(told.requested())
             readers = [asyncio.create_task(gateway.events(told.search_id)) for _ in range(3)]
+            await gateway.until_streams(len(readers))
             async with asyncio.timeout(SOON.total_seconds()):
-                while gateway.searches.streams < len(readers):
-                    await asyncio.sleep(0.005)
                 await gateway.server.__aexit__(None, None, None)
             assert [_names(_frames(await reader)) for reader in readers] == [["progress", "reconnect"]] * 3
 
@@ -447,9 +469,7 @@ class TestNatsAway:
         await gateway.tell(*told.found())
         known = (await gateway.get(told.search_id)).json()
         await nats.kill()
-        async with asyncio.timeout(SOON.total_seconds()):
-            while gateway.bus.connected:
-                await asyncio.sleep(0.01)
+        await gateway.until_connected(connected=False)
         body = {"ufs": ["SP"], "sector": "vestuario"}
         refused = await gateway.client.post("/v1/searches", json=body)
         assert (refused.status_code, refused.json()["code"]) == (503, "bus.unavailable")
@@ -457,24 +477,20 @@ class TestNatsAway:
         assert (await gateway.client.get("/v1/health/ready")).status_code == 503
         assert (await gateway.get(told.search_id)).json() == known
         await nats.restart()
-        async with asyncio.timeout(SOON.total_seconds() * 2):
-            while (reply := await gateway.client.post("/v1/searches", json=body)).status_code == 503:
-                await asyncio.sleep(0.1)
-        assert reply.status_code == 202
+        await gateway.until_connected(connected=True)
+        assert (await gateway.client.post("/v1/searches", json=body)).status_code == 202
         assert (await gateway.client.get("/v1/health/ready")).status_code == 200
 
     async def test_an_open_stream_goes_on_without_a_gap(self, gateway: Gateway, told: Any, nats: NatsServer) -> None:
         facts = (*told.found(), told.completed(None), told.closed())
         await gateway.tell(*facts[:4])
         reader = asyncio.create_task(gateway.get(told.search_id, "/events"))
-        async with asyncio.timeout(SOON.total_seconds()):
-            while not gateway.searches.streams:
-                await asyncio.sleep(0.005)
+        await gateway.until_streams(1)
         await nats.kill()
+        await gateway.until_connected(connected=False)
         await nats.restart()
+        await gateway.until_connected(connected=True)
         async with asyncio.timeout(SOON.total_seconds() * 2):
-            while not gateway.bus.connected:
-                await asyncio.sleep(0.05)
             await gateway.tell(*facts[4:])
             body = _without_prelude((await reader).content)
         assert body == await gateway.events(told.search_id)

@@ -268,7 +268,7 @@ class TestKey:
         http.client.headers.pop("authorization")
         raw = {name: value.encode() for name, value in headers.items()}
         for reply in (
-            await http.ask(content=b"{", headers=raw),  # type: ignore[arg-type]  # bytes, as a browser sends them
+            await http.ask(content=b"{", headers=raw),
             await http.client.get(f"/v1/searches/{SOME_ID}", headers=raw),  # type: ignore[arg-type]  # the same
             await http.client.get("/v1/sectors", headers=raw),  # type: ignore[arg-type]  # the same
         ):

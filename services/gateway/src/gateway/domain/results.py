@@ -123,7 +123,9 @@ def ranked(results: Sequence[Result], sort: Sort) -> tuple[Result, ...]:
 
 def fold(text: str) -> str:
     """Without case and accents."""
-    return unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return (
+        unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).encode("ascii", "ignore").decode()
+    )
 
 
 _NEVER = datetime.max.replace(tzinfo=UTC)

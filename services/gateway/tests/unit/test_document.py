@@ -1,0 +1,69 @@
+"""The OpenAPI document is complete, and the kept copy is the present one."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.document import document
+from gateway.domain.problem import KINDS
+
+KEPT = Path(__file__).parents[2] / "openapi.json"
+
+
+def _operations(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in made["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+class TestDocument:
+    def test_is_the_one_that_is_kept(self) -> None:
+        assert KEPT.read_bytes() == document(), "run: python -m gateway.document > services/gateway/openapi.json"
+
+    def test_names_every_route_and_how_to_sign_in(self) -> None:
+        operations = _operations(orjson.loads(document()))
+        assert set(operations) == {
+            "POST /v1/searches",
+            "GET /v1/searches/{search_id}",
+            "GET /v1/searches/{search_id}/results",
+            "GET /v1/searches/{search_id}/results/{bid_id}/explanation",
+            "GET /v1/searches/{search_id}/events",
+            "GET /v1/searches/{search_id}/summary",
+            "GET /v1/searches/{search_id}/spreadsheet",
+            "GET /v1/sectors",
+            "GET /v1/vocabulary",
+            "GET /v1/health",
+            "GET /v1/health/live",
+            "GET /v1/health/ready",
+        }
+        keyless = {name for name, operation in operations.items() if not operation["security"]}
+        assert keyless == {"GET /v1/health", "GET /v1/health/live", "GET /v1/health/ready"}
+
+    def test_shows_a_problem_with_a_known_code_for_every_error(self) -> None:
+        made = orjson.loads(document())
+        codes = {
+            (int(status), code)
+            for operation in _operations(made).values()
+            for status, response in operation["responses"].items()
+            for content in [response.get("content", {}).get("application/problem+json", {})]
+            for code in content.get("examples", {})
+        }
+        assert codes == {(KINDS[code].status, code) for _, code in codes}
+        assert {"request.invalid", "json.invalid", "search.not_found", "bus.unavailable"} <= {code for _, code in codes}
+        assert "HTTPValidationError" not in made["components"]["schemas"]
+
+    def test_refers_to_nothing_that_is_missing(self) -> None:
+        made = orjson.loads(document())
+
+        def references(value: Any) -> set[str]:
+            if isinstance(value, dict):
+                own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
+                return own.union(*map(references, value.values()))
+            return set().union(*map(references, value)) if isinstance(value, list) else set()
+
+        known = {f"#/components/schemas/{name}" for name in made["components"]["schemas"]}
+        assert references(made) <= known
+        assert made["openapi"].startswith("3.1")
