@@ -97,6 +97,8 @@ class Server:
     async def dead_letters(self, consumer: Consumer = QUICK) -> list[tuple[dict[str, str], bytes]]:
         async with self.js() as js:
             info = (await js.stream_info("DLQ")).state
+            if not info.messages:
+                return []
             rows = []
             for sequence in range(info.first_seq, info.last_seq + 1):
                 found = await js.get_msg("DLQ", sequence)
