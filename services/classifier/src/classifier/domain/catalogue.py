@@ -71,6 +71,8 @@ class SectorRules(_Data):
     """Each names what a supplier of the sector sells, though a longer term of another sector may hide it."""
     weak: Patterns = ()
     """Names the sector only where no strong term of another sector stands beside it (`reforma`, `móveis`)."""
+    vague: Patterns = ()
+    """Names the sector only where no other term does, there or in the two clauses after it (`obra`, `projeto executivo`)."""
     exclusions: Patterns = ()
     """Phrases that hide the terms that they cover: they look like the sector and are not (`mesa de som`)."""
     rejections: Patterns = ()
@@ -93,6 +95,8 @@ class Grammar(_Data):
     """Words that leave open what is bought: an objeto of nothing else is generic."""
     breaks: tuple[str, ...]
     """Words that end the clause that names what is bought: after them come purpose, place, manner."""
+    elsewhere: Patterns = ()
+    """What is bought, but by no supplier of any sector (meal vouchers, funerals): where it leads, no sector counts."""
     attachments: tuple[str, ...]
     """After these and a first find, finds of other sectors are complements and do not count."""
 
@@ -120,10 +124,12 @@ def problems(catalogue: Catalogue) -> list[str]:
         if rules.sector != sector:
             found.append(f"{sector}: the file says {rules.sector}")
         owners: dict[str, str] = {}
-        for kind in ("strong", "weak", "exclusions", "rejections"):
+        for kind in ("strong", "weak", "vague", "exclusions", "rejections"):
             for pattern in getattr(rules, kind):
                 for term in expand(pattern):
                     form = form_of(term)
+                    if form != form_of(term, numbers=True):
+                        found.append(f"{sector}: {term!r} ({kind}) has a figure or number word, which is never seen")
                     if (other := owners.get(form)) is not None:
                         found.append(f"{sector}: {term!r} ({kind}) repeats a term of {other}")
                     owners[form] = f"{kind}"

@@ -29,6 +29,7 @@ class Kind(StrEnum):
 
     STRONG = "strong"
     WEAK = "weak"
+    VAGUE = "vague"
     EXCLUSION = "exclusion"
     REJECTION = "rejection"
     TRIGGER = "trigger"
@@ -36,7 +37,11 @@ class Kind(StrEnum):
     POSITIVE = "positive"
 
 
-_TERMS = (Kind.STRONG, Kind.WEAK)
+ELSEWHERE = "-"
+"""The sector of no sector: owns what the grammar lists as elsewhere."""
+_TERMS = (Kind.STRONG, Kind.WEAK, Kind.VAGUE)
+_VAGUE_REACH = 2
+"""Clauses after a vague term in which a plain one still says what is bought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Judge:
         clause = self.grammarian.cut(words)
         hits = self.automaton.find(words)
         shown = self._unhidden(hits)
-        head = min((clause.segment[hit.first] for hit in shown), default=None)
+        head, shown = self._head(clause, shown)
         counted = self._counted(words, clause, shown, head) if head is not None else {}
         return Reading(words=words, clause=clause, hits=tuple(hits), shown=tuple(shown), counted=counted, head=head)
 
@@ -132,14 +137,28 @@ class Judge:
                     finds=finds, reject=RejectReason.EXCLUSION, detail=entry.term,
                     trace=(*trace, f"rejection:{entry.term}"),
                 )  # fmt: skip
-        if (pair := self._co_occurrence(reading, sector)) is not None:
-            detail = f"co-occurrence: {pair[0]} + {pair[1]}"
-            return Finding(finds=finds, reject=RejectReason.CO_OCCURRENCE, detail=detail, trace=(*trace, detail))
+        finds, voided = self._co_occurrence(reading, sector, finds)
+        if voided:
+            trace.append(voided)
+            if not finds:
+                return Finding(reject=RejectReason.CO_OCCURRENCE, detail=voided, trace=tuple(trace))
         return zoned(reading, finds, trace=trace)
 
     def sectors(self, reading: Reading) -> list[str]:
         """The sectors that the rules alone, settled without an arbiter, take a bid into."""
-        return [sector for sector in reading.counted if self.finding(reading, sector).settled]
+        return [sector for sector in reading.counted if sector != ELSEWHERE and self.finding(reading, sector).settled]
+
+    def _head(self, clause: Clause, shown: Sequence[Hit]) -> tuple[int | None, list[Hit]]:
+        """The segment that names what is bought, and the hits left: vague ones only where they are all there is."""
+        plain = [hit for hit in shown if self.entries[hit.pattern].kind is not Kind.VAGUE]
+        vague = [hit for hit in shown if self.entries[hit.pattern].kind is Kind.VAGUE]
+        head = min((clause.segment[hit.first] for hit in plain), default=None)
+        if not vague:
+            return head, plain
+        first = min(clause.segment[hit.first] for hit in vague)
+        if head is not None and head <= first + _VAGUE_REACH:
+            return head, plain
+        return first, vague
 
     def _without_finds(self, reading: Reading, sector: str) -> Finding:
         aside = [h for h in reading.shown if self.entries[h.pattern].sector == sector]
@@ -188,29 +207,42 @@ class Judge:
                 leading.append(hit)
                 sectors.add(sector)
                 reach = max(reach, hit.last)
+        if leading and self.entries[leading[0].pattern].sector == ELSEWHERE:
+            return {}
         counted: dict[str, list[Hit]] = {}
         for hit in leading:
             counted.setdefault(self.entries[hit.pattern].sector, []).append(hit)
         for hit in here:
             entry = self.entries[hit.pattern]
-            if entry.kind is Kind.WEAK and (not sectors or entry.sector in sectors):
+            if entry.kind in {Kind.WEAK, Kind.VAGUE} and (not sectors or entry.sector in sectors):
                 counted.setdefault(entry.sector, []).append(hit)
         return {sector: tuple(sorted(hits)) for sector, hits in counted.items()}
 
     def _attached(self, words: Words, reach: int, first: int) -> bool:
         return any(form in self.grammarian.attachments for form in words.forms[reach + 1 : first])
 
-    def _co_occurrence(self, reading: Reading, sector: str) -> tuple[str, str] | None:
-        by_rule: dict[int, dict[Kind, str]] = {}
+    def _co_occurrence(
+        self, reading: Reading, sector: str, finds: tuple[Find, ...]
+    ) -> tuple[tuple[Find, ...], str]:
+        """The finds that no rule voids, and the first rule that voided some; triggers count only where a find stands."""
+        by_rule: dict[int, dict[Kind, list[Hit]]] = {}
         for hit in reading.hits:
             entry = self.entries[hit.pattern]
             if entry.sector == sector and entry.rule >= 0:
-                by_rule.setdefault(entry.rule, {}).setdefault(entry.kind, entry.term)
+                by_rule.setdefault(entry.rule, {}).setdefault(entry.kind, []).append(hit)
+        voided = ""
         for rule in sorted(by_rule):
             kinds = by_rule[rule]
-            if Kind.TRIGGER in kinds and Kind.NEGATIVE in kinds and Kind.POSITIVE not in kinds:
-                return kinds[Kind.TRIGGER], kinds[Kind.NEGATIVE]
-        return None
+            if Kind.TRIGGER not in kinds or Kind.NEGATIVE not in kinds or Kind.POSITIVE in kinds:
+                continue
+            kept = tuple(f for f in finds if not any(t.first <= f.last and f.first <= t.last for t in kinds[Kind.TRIGGER]))
+            if len(kept) < len(finds):
+                trigger, negative = kinds[Kind.TRIGGER][0], kinds[Kind.NEGATIVE][0]
+                voided = voided or (
+                    f"co-occurrence: {self.entries[trigger.pattern].term} + {self.entries[negative.pattern].term}"
+                )
+                finds = kept
+        return finds, voided
 
 
 def zoned(reading: Reading, finds: tuple[Find, ...], *, trace: Sequence[str]) -> Finding:
@@ -263,10 +295,11 @@ def _outermost(hits: Sequence[Hit]) -> list[Hit]:
 
 
 def _entries(catalogue: Catalogue) -> list[Entry]:
-    entries: list[Entry] = []
+    elsewhere = (term for pattern in catalogue.grammar.elsewhere for term in expand(pattern))
+    entries = [Entry(ELSEWHERE, Kind.STRONG, term) for term in elsewhere]
     for sector, rules in sorted(catalogue.sectors.items()):
         for kind, patterns in (
-            (Kind.STRONG, rules.strong), (Kind.WEAK, rules.weak),
+            (Kind.STRONG, rules.strong), (Kind.WEAK, rules.weak), (Kind.VAGUE, rules.vague),
             (Kind.EXCLUSION, rules.exclusions), (Kind.REJECTION, rules.rejections),
         ):  # fmt: skip
             entries.extend(Entry(sector, kind, term) for pattern in patterns for term in expand(pattern))
