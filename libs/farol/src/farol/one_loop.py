@@ -1,0 +1,36 @@
+"""Every service in one event loop: the smallest Farol."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from cache.app import build as build_cache
+from classifier.app import build as build_classifier
+from coordinator.app import build as build_coordinator
+from farol.settings import tell_services
+from fetcher.app import build as build_fetcher
+from gateway.app import build as build_gateway
+from reporter.app import build as build_reporter
+from servicekit.service import Service
+
+BUILDS: Mapping[str, Callable[[], Service]] = {
+    "cache": build_cache,
+    "classifier": build_classifier,
+    "fetcher": build_fetcher,
+    "reporter": build_reporter,
+    "coordinator": build_coordinator,
+    "gateway": build_gateway,
+}
+"""In the order in which they start: whoever works before whoever asks for work."""
+
+
+@asynccontextmanager
+async def services_in_one_loop(environment: Mapping[str, str]) -> AsyncIterator[None]:
+    """All services started; stopped in the reverse order."""
+    tell_services(environment)
+    services = await asyncio.to_thread(lambda: [build() for build in BUILDS.values()])
+    async with AsyncExitStack() as stack:
+        for service in services:
+            await service.start()
+            stack.push_async_callback(service.stop)
+        yield
