@@ -190,6 +190,12 @@ class Bus:
         """The content of a reference; Rejected when it is gone or was replaced."""
         return await self._objects.get(ref)
 
+    async def check(self) -> str | None:
+        """For `servicekit.health`: a round trip to the server; raises without one. Names what is paused."""
+        await self._connection.client.flush(timeout=1)
+        paused = self.paused_consumers()
+        return f"paused: {', '.join(paused)}" if paused else None
+
     def paused_consumers(self) -> tuple[str, ...]:
         """Whose dependency is away."""
         return tuple(each.consumer.durable for each in self._consumptions if each.paused)

@@ -214,7 +214,7 @@ class Consumption(Generic[M]):
             await asyncio.wait({run.task})
             raise
         if run.task.cancelled():
-            return asyncio.CancelledError()
+            return asyncio.CancelledError() if run.handed_over else RuntimeError("the handler cancelled itself")
         return leading(run.task.exception())
 
     async def _handle(self, run: "_Run") -> None:

@@ -79,7 +79,7 @@ def stored_from_direct_get(headers: Mapping[str, str], body: bytes) -> Stored:
         sequence=int(headers["Nats-Sequence"]),
         subject=headers["Nats-Subject"],
         body=body,
-        time=_moment(headers["Nats-Time-Stamp"]),
+        time=moment(headers["Nats-Time-Stamp"]),
         correlation_id=headers.get(CORRELATION),
         event_id=headers.get(EVENT_ID),
     )
@@ -93,7 +93,7 @@ def stream_of(subject: str) -> Stream:
     raise LookupError(f"no stream keeps {subject}")
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     """The server writes RFC 3339 with up to nine decimals; a datetime keeps six."""
     whole, _, rest = text.removesuffix("Z").partition(".")
     return datetime.fromisoformat(f"{whole}.{rest[:6]:0<6}+00:00")

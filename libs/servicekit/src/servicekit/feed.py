@@ -4,7 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 
 import nats.errors
@@ -15,7 +14,7 @@ from nats.js.errors import APIError
 from contracts.subjects import SEARCH, search_id_of
 from servicekit.backoff import backoff
 from servicekit.bus import Bus
-from servicekit.envelope import CORRELATION, EVENT_ID, Stored
+from servicekit.envelope import CORRELATION, EVENT_ID, Stored, moment
 from servicekit.errors import FeedOverflow, Unavailable
 from servicekit.logs import log
 
@@ -126,11 +125,12 @@ class SearchFeed:
         """At least as far as the feed was when the listener began: a lagging replica is read again."""
         position = self._positions.get(search_id, 0)
         rows = await self._bus.history(search_id, after=after)
-        async with asyncio.timeout(CATCH_UP_TIME) as limit:
-            while position > max(after, rows[-1].sequence if rows else 0):
-                await asyncio.sleep(BEHIND)
-                rows += await self._bus.history(search_id, after=rows[-1].sequence if rows else after)
-        del limit
+        end = asyncio.get_running_loop().time() + CATCH_UP_TIME
+        while position > (last := rows[-1].sequence if rows else after):
+            if asyncio.get_running_loop().time() > end:
+                raise Unavailable("bus.replica_behind", f"{search_id}: {last} of {position}")
+            await asyncio.sleep(BEHIND)
+            rows += await self._bus.history(search_id, after=last)
         return rows
 
     async def _follow(self) -> None:
@@ -205,7 +205,7 @@ class SearchFeed:
         info = orjson.loads(request.data)
         if error := info.get("error"):
             raise APIError.from_error(error)
-        epoch = f"{int(_moment(info['created']).timestamp() * 1e6):x}"
+        epoch = f"{int(moment(info['created']).timestamp() * 1e6):x}"
         newest = int(info["state"]["last_seq"])
         if self.epoch and (epoch != self.epoch or newest + 1 < self._next):
             log.warning("feed.began_anew", epoch=epoch, sequence=newest)
@@ -279,8 +279,3 @@ def _stored(message: "Msg") -> Stored:
         correlation_id=headers.get(CORRELATION),
         event_id=headers.get(EVENT_ID),
     )
-
-
-def _moment(text: str) -> datetime:
-    whole, _, rest = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}.{rest[:6]:0<6}").replace(tzinfo=UTC)
