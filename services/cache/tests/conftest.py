@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +16,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.store import SqlMemory
+from cache.domain.amendments import amendments
+from cache.domain.batches import StoredBid
+from cache.domain.ledger import SliceRecord, after_end, slices_of_end
 from contracts.fetch import FetchRange, PageFetched, RangeEnded, SliceStatus
-from contracts.memory import Gather
+from contracts.memory import BidChanged, Gather
 from contracts.places import UF
 from contracts.values import Licitacao, Modalidade, Source, pncp_id
 from contracts.verdict import Lens
@@ -77,6 +80,13 @@ class Make:
         }  # fmt: skip
         return RangeEnded(**{**plain, **more})
 
+    def records(self, end: RangeEnded) -> list[SliceRecord]:
+        """What the ledger holds once only this end was told."""
+        return [after_end(None, key, end) for key in slices_of_end(end)]
+
+    def changes(self) -> tuple[BidChanged, ...]:
+        return amendments(self.bid(), self.bid(valor_estimado=Decimal(7)), seen_at=self.now)
+
     def gather(self, **more: Any) -> Gather:
         plain = {
             "search_id": self.search_id, "source": Source.PNCP, "ufs": (UF.SP,),
@@ -85,6 +95,17 @@ class Make:
             "deadline": self.now + timedelta(seconds=180), "search_deadline": self.now + timedelta(seconds=360),
         }  # fmt: skip
         return Gather(**{**plain, **more})
+
+
+@pytest.fixture
+def stored_bid() -> Callable[[Licitacao], StoredBid]:
+    """As read from the tables, last seen long before any search."""
+
+    def build(bid: Licitacao) -> StoredBid:
+        at = Make.now - timedelta(hours=2)
+        return StoredBid(bid=bid, hash=bid.content_hash, size=len(bid.to_json()), since=at, last_seen=at, store_seq=1)
+
+    return build
 
 
 @pytest.fixture

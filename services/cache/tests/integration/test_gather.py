@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from nats.js.errors import ObjectNotFoundError
 
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.store import SqlMemory
@@ -45,6 +47,13 @@ TODAY = day_of(datetime.now(UTC))
 DAYS = days_between(TODAY - timedelta(days=3), TODAY)
 PAGE = 2
 ALL_WELL = timedelta(seconds=60)
+
+
+async def until(holds: Callable[[], bool], *, within: timedelta = timedelta(seconds=30)) -> None:
+    """Wait for what another task brings about."""
+    async with asyncio.timeout(within.total_seconds()):
+        while not holds():  # noqa: ASYNC110 - it is brought about by other processes
+            await asyncio.sleep(0.02)
 
 
 @dataclass
@@ -82,8 +91,7 @@ class Fetcher:
     async def fetch(self, claim: FetchClaim, delivery: Delivery) -> AsyncIterator[Outgoing]:
         world = self._world
         world.claims.append(claim)
-        while world.silent:
-            await asyncio.sleep(0.05)
+        await until(lambda: not world.silent)
         query = NeededQuery(source=claim.source, uf=claim.uf, ranges=claim.ranges, newer_than=claim.newer_than)
         reply = await self._bus.request(NEEDED, query, timeout=timedelta(seconds=5))
         for asked in reply.ranges:
@@ -140,6 +148,9 @@ class Stage:
         finally:
             await service.stop()
 
+    async def messages(self, stream: str) -> int:
+        return (await self.bus.connection.js.stream_info(stream)).state.messages or 0
+
     async def ask(self, gather: Gather) -> None:
         await self.bus.publish(GATHER.message(gather, dedup=gather.search_id))
 
@@ -150,9 +161,8 @@ class Stage:
             while len({fact.uf for fact in facts}) < len(gather.ufs):
                 await asyncio.sleep(0.05)
                 facts = [GATHERED.decode(each.body) for each in await self.bus.history(gather.search_id)]
-            named = {batch for fact in facts for batch in fact.batches}
-            while not named <= {command.batch for command in self.judged}:
-                await asyncio.sleep(0.05)
+        named = {batch for fact in facts for batch in fact.batches}
+        await until(lambda: named <= {command.batch for command in self.judged})
         assert len(facts) == len(gather.ufs)
         return {fact.uf: fact for fact in facts}
 
@@ -200,12 +210,10 @@ async def stage(bus_url: str, world: World, tmp_path: Path) -> AsyncIterator[Sta
 
 @pytest.fixture
 def a_gather() -> Callable[..., Gather]:
-    searches = iter(range(1, 100))
-
     def build_it(**more: Any) -> Gather:
         now = datetime.now(UTC)
         plain = {
-            "search_id": f"{next(searches):032x}", "source": Source.PNCP, "ufs": (UF.RJ, UF.SP),
+            "search_id": uuid4().hex, "source": Source.PNCP, "ufs": (UF.RJ, UF.SP),
             "modalidades": (PREGAO, DISPENSA), "days": DAYS, "lens": Lens(sector="vestuario"), "asked_at": now,
             "deadline": now + timedelta(seconds=60), "search_deadline": now + timedelta(seconds=90),
         }  # fmt: skip
@@ -350,9 +358,7 @@ class TestGather:
         gather = a_gather()
         async with stage.cache():
             await stage.ask(gather)
-            async with asyncio.timeout(20):
-                while not stage.judged:
-                    await asyncio.sleep(0.02)
+            await until(lambda: bool(stage.judged))
         async with stage.cache():
             facts = await stage.gathered(gather)
         for uf, fact in facts.items():
@@ -367,14 +373,40 @@ class TestGather:
         gather = a_gather()
         async with stage.cache():
             await stage.ask(gather)
+            await until(lambda: bool(world.claims))
+            wish = Cancelled(search_id=gather.search_id, at=datetime.now(UTC))
+            await stage.bus.publish(CANCELLED.message(wish, search_id=gather.search_id))
             async with asyncio.timeout(20):
-                while not world.claims:
-                    await asyncio.sleep(0.02)
-                wish = Cancelled(search_id=gather.search_id, at=datetime.now(UTC))
-                await stage.bus.publish(CANCELLED.message(wish, search_id=gather.search_id))
-                while (await stage.bus.connection.js.stream_info("WORK")).state.messages:
+                while await stage.messages("WORK"):  # noqa: ASYNC110 - the server's own count
                     await asyncio.sleep(0.05)
         assert [each.subject.split(".")[3] for each in await stage.bus.history(gather.search_id)] == ["cancelled"]
+
+
+class TestGatherWithSqlAway:
+    async def test_goes_on_by_what_the_bells_carry_and_stores_it_later(
+        self, stage: Stage, world: World, a_gather: Callable[..., Gather]
+    ) -> None:
+        (stage.data_dir / "cache.db").mkdir()
+        gather = a_gather()
+        async with stage.cache():
+            await stage.ask(gather)
+            facts = await stage.gathered(gather)
+            for uf, fact in facts.items():
+                assert stage.bids_of(gather.search_id, fact.batches) == ids(world, uf)
+                assert statuses(fact) == {SliceStatus.COMPLETE}
+                assert all(run.live for run in fact.runs)
+            assert await stage.messages("PAGES"), "what could not be stored waits"
+
+            (stage.data_dir / "cache.db").rmdir()
+            async with asyncio.timeout(60):
+                while await stage.messages("PAGES"):  # noqa: ASYNC110 - the server's own count
+                    await asyncio.sleep(0.1)
+            claims = len(world.claims)
+            again = a_gather()
+            await stage.ask(again)
+            await stage.gathered(again)
+        assert len(world.claims) == claims
+        assert stage.bids_of(again.search_id) == ids(world, UF.SP, UF.RJ)
 
 
 class TestNationalGather:
@@ -431,13 +463,14 @@ class TestAnswers:
         ]
 
     async def _archived(self, stage: Stage, search_id: str) -> list[dict[str, Any]]:
-        name = f"archives/{search_id}"
+        store = await stage.bus.connection.js.object_store(ANSWERS_BUCKET)
         async with asyncio.timeout(10):
             while True:
-                store = await stage.bus.connection.js.object_store(ANSWERS_BUCKET)
-                if any(entry.name == name for entry in await store.list(ignore_deletes=True) or ()):
+                try:
+                    found = await store.get(f"archives/{search_id}")
+                except ObjectNotFoundError:
+                    await asyncio.sleep(0.05)
+                else:
                     break
-                await asyncio.sleep(0.05)
-        found = await store.get(name)
         assert found.data is not None
         return [json.loads(line) for line in gzip.decompress(found.data).splitlines()]

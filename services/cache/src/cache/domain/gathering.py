@@ -23,7 +23,9 @@ WORTH_ASKING = timedelta(seconds=1)
 FAILED_FETCHES = 2
 """A slice is tried once, and once more when that failed (T04.3)."""
 UNANSWERED_CLAIMS = 3
-"""A claim taken away without a word in the ledger (not needed after all, or given up) is made so often."""
+"""A claim taken away without a word in the ledger (not needed after all, or given up) is made so often again."""
+UNANSWERED_FOR = timedelta(seconds=4)
+"""The pages of a claim that is over may still be on their way to the ledger; longer each time."""
 CUT = "timeout.source"
 """Why a slice is missing that the gather was still waiting for."""
 
@@ -59,6 +61,7 @@ class Gathering:
         }
         self._failed: dict[SliceKey, set[int]] = defaultdict(set)
         self._claimed: Counter[SliceKey] = Counter()
+        self._taken: Counter[Place] = Counter()
         self._retry_at: dict[Place, datetime] = {}
         self._overlay: dict[tuple[int, UF | None, FetchRange], RangeProgress] = {}
         self._emitted: dict[UF, dict[BidId, str]] = defaultdict(dict)
@@ -153,8 +156,13 @@ class Gathering:
             for each in merged(modalidade, {key.day for key in self._waiting[place] if key.modalidade is modalidade})
         )
 
-    def claimed(self, claim: FetchClaim) -> None:
-        """A claim was taken: after too many that left no trace in the ledger, its slices are waited for no more."""
+    def claimed(self, claim: FetchClaim, *, now: datetime) -> None:
+        """A claim was taken: the next one waits longer each time that none left a trace in the ledger.
+
+        After too many of those its slices are waited for no more.
+        """
+        self._taken[claim.uf] += 1
+        self._retry_at[claim.uf] = now + UNANSWERED_FOR * self._taken[claim.uf]
         for uf in self.ufs:
             if self.place(uf) != claim.uf:
                 continue

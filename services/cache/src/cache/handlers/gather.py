@@ -254,7 +254,7 @@ class _Run:
             except AlreadyInFlight:
                 yield _wanted(claim)
             else:
-                self._state.claimed(claim)
+                self._state.claimed(claim, now=self._now())
 
     # -- the report
 
