@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
-from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -32,6 +31,7 @@ from servicekit.errors import (
 )
 from servicekit.gate import FETCH_TIME, Gate
 from servicekit.logs import log
+from servicekit.outcomes import first_faults, leading, one_line, retry_delay
 from servicekit.publishing import Publisher
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ class Consumption(Generic[M]):
             case Rejected(code=code):
                 return await self._give_up(run, code, str(error))
             case ValidationError():
-                return await self._give_up(run, "invalid", _first_faults(error))
+                return await self._give_up(run, "invalid", first_faults(error))
             case Unavailable(bus_itself=True):
                 await _quietly(run.raw.nak(delay=backoff(run.number)))
                 return "bus_away"
@@ -297,7 +297,7 @@ class Consumption(Generic[M]):
         if last:
             return await self._give_up(run, code, f"{type(error).__name__}: {error}")
         wanted = error.delay if isinstance(error, Transient) else None
-        await _quietly(run.raw.nak(delay=_delay(wanted, spent)))
+        await _quietly(run.raw.nak(delay=retry_delay(wanted, spent)))
         return "retried"
 
     async def _give_up(self, run: "_Run", reason: str, detail: str) -> str:
@@ -308,7 +308,7 @@ class Consumption(Generic[M]):
             **kept,
             MSG_ID: f"dlq:{stream}:{self.consumer.durable}:{run.sequence}",
             "dlq-reason": reason,
-            "dlq-detail": _one_line(detail),
+            "dlq-detail": one_line(detail),
             "dlq-subject": raw.subject,
             "dlq-stream": stream,
             "dlq-sequence": str(run.sequence),
@@ -327,7 +327,7 @@ class Consumption(Generic[M]):
         self._spent.pop(run.sequence, None)
         log.error(
             "message.dead_lettered", consumer=self.consumer.durable, subject=raw.subject, sequence=run.sequence,
-            reason=reason, detail=_one_line(detail),
+            reason=reason, detail=one_line(detail),
         )  # fmt: skip
         return "dead_lettered"
 
@@ -338,7 +338,7 @@ class Consumption(Generic[M]):
     async def _pause(self, run: "_Run", error: DependencyAway) -> bool:
         """Close the subscription. The first to notice stays as the probe (True: try again); others go back (False)."""
         run.misses += 1
-        delay = _delay(error.delay, run.misses)
+        delay = retry_delay(error.delay, run.misses)
         if self._probe is None:
             self._probe = run
             if self._gate is not None:
@@ -401,34 +401,6 @@ async def as_it_came(message: NatsMessage) -> NatsMessage:
     return message
 
 
-def leading(error: BaseException | None) -> BaseException | None:
-    """What an exception group of a handler's own tasks comes down to: bugs first, then what is final."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = list(_leaves(error))
-    known: tuple[type[BaseException], ...] = (Abandoned, Rejected, ValidationError, Transient)
-    strangers = [leaf for leaf in leaves if not isinstance(leaf, known)]
-    for kind in (Abandoned, Rejected, ValidationError, DependencyAway, Transient):
-        if strangers and kind is not Abandoned:
-            return strangers[0]
-        if found := next((leaf for leaf in leaves if isinstance(leaf, kind)), None):
-            return found
-    return strangers[0]
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for inner in group.exceptions:
-        if isinstance(inner, BaseExceptionGroup):
-            yield from _leaves(inner)
-        else:
-            yield inner
-
-
-def _delay(wanted: timedelta | None, failures: int) -> float:
-    """Seconds: what was asked for and a little more, else exponential."""
-    return wanted.total_seconds() * (2 - spread(0.9)) if wanted is not None else backoff(failures)
-
-
 def _log_context(message: object, delivery: Delivery, span: trace.Span) -> dict[str, Any]:
     bound: dict[str, Any] = {
         "subject": delivery.subject, "delivery": delivery.sequence, "correlation_id": delivery.correlation_id
@@ -438,19 +410,6 @@ def _log_context(message: object, delivery: Delivery, span: trace.Span) -> dict[
     if (context := span.get_span_context()).is_valid:
         bound["trace_id"] = trace.format_trace_id(context.trace_id)
     return bound
-
-
-def _first_faults(error: ValidationError) -> str:
-    """Where and what, without the values: they may be personal."""
-    faults = error.errors(include_input=False, include_url=False, include_context=False)
-    return f"{error.title}: " + "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults[:5]
-    )
-
-
-def _one_line(text: str) -> str:
-    """Headers are lines of printable ASCII."""
-    return " ".join(text.split()).encode("ascii", "replace").decode()[:500]
 
 
 async def _quietly(answer: Any) -> None:

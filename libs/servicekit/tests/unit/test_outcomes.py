@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from contracts.memory import Archive
 from servicekit.backoff import backoff
-from servicekit.consuming import leading
 from servicekit.errors import Abandoned, DependencyAway, Fenced, Rejected, Transient, Unavailable
+from servicekit.outcomes import leading
 
 
 def invalid() -> ValidationError:
