@@ -90,6 +90,7 @@ class NatsServer:
         # Must be called by a thread that lives on: the kernel ties the child to the thread that forked it.
         self._process = subprocess.Popen(  # noqa: S603 - our own binary, our own config
             [str(binary()), "-c", str(config)],
+            start_new_session=True,  # Ctrl-C is for this process, which stops the services first
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
