@@ -26,6 +26,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Uma linha JSON por item, p
 Url = Annotated[str | None, typer.Option("--url", help="Onde o Farol responde; sem ele, o desta máquina.")]
 
 INTERRUPTED = 130
+WIDTH_OF_FILES = 140
+"""Of a table that is written where nobody knows how wide it is."""
 
 
 @app.callback()
@@ -128,6 +130,8 @@ def search(
     settings = _settings()
     place = _place(settings, data_dir)
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
     reporting = OnTerminal(console) if (table or console.is_terminal) and not as_json else JsonLines(_line)
 
     async def go() -> int:

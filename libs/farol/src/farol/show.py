@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -17,6 +18,9 @@ from farol.board import Board, UfLine
 
 OBJETO_LENGTH: Final = 90
 ORGAO_LENGTH: Final = 40
+NARROW_OBJETO_LENGTH: Final = 70
+WIDE: Final = 110
+"""Columns from which the table has every column of its own."""
 
 UF_WORDS: Final = {
     UfStatusKind.PENDING: ("consultando", "cyan"),
@@ -76,32 +80,43 @@ def _uf_cells(line: UfLine) -> tuple[Text, ...]:
 
 def table_of(rows: Iterable[Result], *, width: int) -> Table:
     """The ranked table. Text from bids is shown as it is, never as markup."""
-    table = Table(header_style="bold", pad_edge=False, expand=width >= 100)  # noqa: PLR2004 - columns of a wide terminal
+    wide = width >= WIDE
+    table = Table(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD, expand=wide, padding=(0, 1, 0, 0))
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("UF", no_wrap=True)
-    table.add_column("Órgão", ratio=2, min_width=16)
-    table.add_column("Objeto", ratio=4, min_width=24)
+    if wide:
+        table.add_column("Órgão", ratio=2)
+    table.add_column("Objeto" if wide else "Licitação", ratio=4)
     table.add_column("Valor", justify="right", no_wrap=True)
     table.add_column("Encerra", no_wrap=True)
-    table.add_column("Confiança", no_wrap=True)
-    table.add_column("Viabilidade", no_wrap=True)
+    table.add_column("Confiança" if wide else "Conf.", no_wrap=True)
+    table.add_column("Viabilidade" if wide else "Viab.", no_wrap=True)
     for rank, row in enumerate(rows, start=1):
-        confidence, confidence_style = CONFIDENCE_WORDS[row.confidence]
-        viability = Text("")
-        if row.viability:
-            word, style = VIABILITY_WORDS[row.viability.level]
-            viability = Text(f"{word} {row.viability.score}", style=style)
-        table.add_row(
-            str(rank),
-            row.uf.value,
-            Text(cut(row.orgao, ORGAO_LENGTH)),
-            Text(cut(row.objeto, OBJETO_LENGTH)),
-            reais(row.valor_estimado) if row.valor_estimado is not None else "não informado",
-            dia(row.data_encerramento) if row.data_encerramento else "não informado",
-            Text(f"{confidence} {row.confidence_score}", style=confidence_style),
-            viability,
-        )
+        table.add_row(str(rank), row.uf.value, *_what(row, wide=wide), *_figures(row, wide=wide))
     return table
+
+
+def _what(row: Result, *, wide: bool) -> tuple[Text, ...]:
+    """Órgão and objeto; in one cell where there is no room for two."""
+    orgao = Text(cut(row.orgao, ORGAO_LENGTH))
+    if wide:
+        return (orgao, Text(cut(row.objeto, OBJETO_LENGTH)))
+    orgao.stylize("bright_black")
+    return (Text("\n").join((Text(cut(row.objeto, NARROW_OBJETO_LENGTH)), orgao)),)
+
+
+def _figures(row: Result, *, wide: bool) -> tuple[Text, ...]:
+    value = "" if row.valor_estimado is None else reais(row.valor_estimado)
+    closing = "" if row.data_encerramento is None else dia(row.data_encerramento)
+    if wide:
+        value, closing = value or "não informado", closing or "não informado"
+    word, style = CONFIDENCE_WORDS[row.confidence]
+    confidence = Text(f"{word} {row.confidence_score}" if wide else str(row.confidence_score), style=style)
+    viability = Text()
+    if row.viability:
+        word, style = VIABILITY_WORDS[row.viability.level]
+        viability = Text(f"{word} {row.viability.score}" if wide else str(row.viability.score), style=style)
+    return (Text(value or "—"), Text(closing or "—"), confidence, viability)
 
 
 def headline(view: SearchView, *, shown: int, total: int) -> Text:

@@ -82,6 +82,8 @@ class TestTable:
     @pytest.mark.parametrize("width", [60, 80, 100, 200])
     def test_fits_any_terminal(self, width: int) -> None:
         text = shown(show.table_of([row(objeto="palavra " * 100)], width=width), width=width)
+        assert "95" in text
+        assert "72" in text
         assert max(map(len, text.splitlines())) <= width
 
 
