@@ -101,6 +101,10 @@ class Reading:
     head: int | None = None
     """The segment that names what is bought."""
 
+    def until_head(self, hit: Hit) -> bool:
+        """Whether a hit stands in the clause that names what is bought, or before it."""
+        return self.head is not None and self.clause.segment[hit.first] <= self.head
+
 
 class Judge:
     """The compiled catalogue: built once, then read-only."""
@@ -132,7 +136,7 @@ class Judge:
         trace = [f"term:{find.term}" for find in finds]
         for hit in reading.hits:
             entry = self.entries[hit.pattern]
-            if entry.sector == sector and entry.kind is Kind.REJECTION:
+            if entry.sector == sector and entry.kind is Kind.REJECTION and reading.until_head(hit):
                 return Finding(
                     finds=finds, reject=RejectReason.EXCLUSION, detail=entry.term,
                     trace=(*trace, f"rejection:{entry.term}"),
@@ -150,8 +154,12 @@ class Judge:
 
     def _head(self, clause: Clause, shown: Sequence[Hit]) -> tuple[int | None, list[Hit]]:
         """The segment that names what is bought, and the hits left: vague ones only where they are all there is."""
-        plain = [hit for hit in shown if self.entries[hit.pattern].kind is not Kind.VAGUE]
         vague = [hit for hit in shown if self.entries[hit.pattern].kind is Kind.VAGUE]
+        plain = [
+            hit
+            for hit in shown
+            if self.entries[hit.pattern].kind is not Kind.VAGUE and not any(hit.within(cover) for cover in vague)
+        ]
         head = min((clause.segment[hit.first] for hit in plain), default=None)
         if not vague:
             return head, plain

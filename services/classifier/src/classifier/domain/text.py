@@ -11,7 +11,7 @@ _TOKEN = re.compile(r"[a-z0-9]+")
 _IRREGULAR_PLURALS = {
     "uteis": "util", "texteis": "textil", "faceis": "facil", "ageis": "agil", "frageis": "fragil", "fosseis": "fossil",
     "repteis": "reptil", "projeteis": "projetil", "volateis": "volatil", "mais": "mais", "tres": "tres", "mes": "mes",
-    "pais": "pais", "dois": "dois", "seis": "seis", "pos": "pos", "gas": "gas", "onibus": "onibus", "lapis": "lapis",
+    "pais": "pais", "dois": "dois", "seis": "seis", "pos": "pos", "gas": "gas", "onibus": "onibus", "saas": "saas", "lapis": "lapis",
     "virus": "virus", "atlas": "atlas", "cais": "cais", "ares": "ar", "males": "mal", "caes": "cao", "maos": "mao",
 }  # fmt: skip
 _ENDINGS = (("oes", "ao"), ("aes", "ao"), ("ais", "al"), ("eis", "el"), ("ois", "ol"), ("uis", "ul"), ("ns", "m"))
