@@ -28,7 +28,9 @@ async def everything(memory: SqlMemory, make: Any, uf: UF = UF.SP, source: Sourc
 
 async def the_ledger(memory: SqlMemory, make: Any, source: Source = Source.PNCP, **more: Any) -> dict[Any, Any]:
     days = make.days(30)
-    records = await memory.ledger(source, ufs=tuple(UF), first=days[0], last=days[-1], **more)
+    records = await memory.ledger(
+        source, ufs=tuple(UF), modalidades=tuple(Modalidade), first=days[0], last=days[-1], **more
+    )
     return {record.key: record for record in records}
 
 

@@ -51,8 +51,8 @@ class TestRangeProgress:
         cut = make.end(status=SliceStatus.PARTIAL)
         whole = make.end(started_at=make.now + timedelta(seconds=40), ended_at=make.now + timedelta(seconds=50))
         progress = RangeProgress.of(None, make.now)
-        assert progress.with_end(cut).with_end(whole).end is whole
-        assert progress.with_end(whole).with_end(cut).end is whole
+        assert progress.with_end(cut).with_end(whole).end == whole
+        assert progress.with_end(whole).with_end(cut).end == whole
 
 
 class TestAmendments:

@@ -109,15 +109,18 @@ def _better(came: SliceRecord, before: SliceRecord) -> bool:
     return (came.attempt_at, came.attempt_id) >= (before.fetched_at or before.attempt_at, 0)
 
 
-def slices_of_end(end: RangeEnded) -> Iterator[SliceKey]:
-    """The slices that an end speaks of: a national one of all UFs and modalidades, a widened one of its inner days."""
+def days_of_end(end: RangeEnded) -> tuple[date, ...]:
+    """The days that an end speaks of: of a range that had to ask a margin, the inner ones."""
     first = max(end.range.day_from, end.inner_from or end.range.day_from)
-    last = min(end.range.day_to, end.inner_to or end.range.day_to)
+    return days_between(first, min(end.range.day_to, end.inner_to or end.range.day_to))
+
+
+def slices_of_end(end: RangeEnded) -> Iterator[SliceKey]:
+    """The slices that an end speaks of: a national one of all UFs and modalidades."""
+    days = days_of_end(end)
     ufs = EVERY_UF if end.uf is None else (end.uf,)
     modalidades = EVERY_MODALIDADE if end.range.modalidade is None else (end.range.modalidade,)
-    return (
-        SliceKey(uf, modalidade, day) for uf in ufs for modalidade in modalidades for day in days_between(first, last)
-    )
+    return (SliceKey(uf, modalidade, day) for uf in ufs for modalidade in modalidades for day in days)
 
 
 def slices_of_ranges(uf: UF | None, ranges: Iterable[FetchRange]) -> Iterator[SliceKey]:

@@ -8,13 +8,13 @@ from typing import Protocol
 import orjson
 
 from cache.domain.batches import StoredBid
-from cache.domain.ledger import EVERY_UF, SliceRecord, needed
+from cache.domain.ledger import EVERY_MODALIDADE, EVERY_UF, SliceRecord, needed
 from contracts.fetch import NeededQuery, NeededReply
 from contracts.memory import Archive, BidQuery, BidReply, Remember
 from contracts.places import UF
 from contracts.report import ObjectRef
 from contracts.subjects import ANSWERS_BUCKET, Outgoing
-from contracts.values import BidId, Source
+from contracts.values import BidId, Modalidade, Source
 from servicekit.bus import Delivery, Stored
 from servicekit.clock import Clock
 from servicekit.errors import DependencyAway
@@ -24,9 +24,15 @@ class Ledger(Protocol):
     """What was looked at."""
 
     async def ledger(
-        self, source: Source, *, ufs: Collection[UF], first: date, last: date, after: int = 0
+        self,
+        source: Source,
+        *,
+        ufs: Collection[UF],
+        modalidades: Collection[Modalidade],
+        first: date,
+        last: date,
     ) -> list[SliceRecord]:
-        """What the ledger holds of these UFs and days; raises DependencyAway."""
+        """What the ledger holds of these slices; raises DependencyAway."""
 
 
 class Shelf(Protocol):
@@ -55,6 +61,7 @@ async def tell_needed(query: NeededQuery, *, memory: Ledger, now: Clock) -> Need
         records = await memory.ledger(
             query.source,
             ufs=EVERY_UF if query.uf is None else (query.uf,),
+            modalidades=EVERY_MODALIDADE,
             first=min((each.day_from for each in query.ranges), default=date.max),
             last=max((each.day_to for each in query.ranges), default=date.min),
         )

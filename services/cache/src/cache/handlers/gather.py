@@ -12,7 +12,7 @@ from contracts.fetch import Bell, BellKind, FetchClaim, PageFetched, RangeEnded
 from contracts.memory import Gather
 from contracts.places import NATIONAL, UF
 from contracts.subjects import BELL, CANCELLED, CLAIM, COMPLETED, GATHERED, JUDGE, Outgoing
-from contracts.values import Source
+from contracts.values import Modalidade, Source
 from servicekit.bus import Delivery, Stored
 from servicekit.clock import Clock
 from servicekit.errors import AlreadyInFlight, DependencyAway, Rejected
@@ -59,9 +59,16 @@ class Memory(Protocol):
         """The `store_seq` of the last commit."""
 
     async def ledger(
-        self, source: Source, *, ufs: Collection[UF], first: date, last: date, after: int = 0
+        self,
+        source: Source,
+        *,
+        ufs: Collection[UF],
+        modalidades: Collection[Modalidade],
+        first: date,
+        last: date,
+        after: int = 0,
     ) -> list[SliceRecord]:
-        """What the ledger holds of these UFs and days, told later than `after`."""
+        """What the ledger holds of these slices, told later than `after`."""
 
     def stored(self, source: Source, uf: UF, *, first: date, last: date) -> AsyncIterator[list[StoredBid]]:
         """Every bid of one UF published on these days."""
@@ -183,7 +190,11 @@ class _Run:
             upto = await self._memory.seq()
             if upto != self._seen:
                 records = await self._memory.ledger(
-                    self._state.source, ufs=self._state.ufs, **self._days, after=self._seen
+                    self._state.source,
+                    ufs=self._state.ufs,
+                    modalidades=self._command.modalidades,
+                    **self._days,
+                    after=self._seen,
                 )
                 self._state.learn(records, now=self._now(), retry_delay=self._retry_delay())
         except DependencyAway:

@@ -1,8 +1,9 @@
 """The memory in SQL: stores pages and ends, answers what is there and what is new."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Self
 
 import orjson
@@ -11,10 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cache.adapters.sql.database import Database
-from cache.adapters.sql.tables import answers, bid_history, bids, ranges, sequence, slices
+from cache.adapters.sql.tables import EVERY, answers, bid_history, bids, ranges, sequence, slices
 from cache.domain.amendments import amendments
 from cache.domain.batches import StoredBid
-from cache.domain.ledger import SliceKey, SliceRecord, after_end, slices_of_end
+from cache.domain.ledger import SliceKey, SliceRecord, after_end, days_of_end, slices_of_end
 from cache.domain.pages import ANOTHER_AGE, RangeProgress, moment_of
 from contracts.fetch import PageFetched, RangeEnded, SliceStatus
 from contracts.memory import BidChanged, Remember
@@ -99,11 +100,31 @@ class SqlMemory:
         return value
 
     async def ledger(
-        self, source: Source, *, ufs: Collection[UF], first: date, last: date, after: int = 0
+        self,
+        source: Source,
+        *,
+        ufs: Collection[UF],
+        modalidades: Collection[Modalidade],
+        first: date,
+        last: date,
+        after: int = 0,
     ) -> list[SliceRecord]:
-        """What the ledger holds of these UFs and days, of all modalidades, told later than `after`."""
+        """What the ledger holds of these slices, told later than `after`."""
+        query = _ledger_rows(source, first=first, last=last)
+        if not source.national:
+            query = query.where(slices.c.uf.in_(ufs), slices.c.modalidade.in_([int(each) for each in modalidades]))
+        if after:
+            query = query.where(slices.c.store_seq > after)
         async with self._database.reading() as connection:
-            return await _records(connection, source, ufs=ufs, first=first, last=last, after=after)
+            records = [_record(row) for row in await connection.execute(query)]
+        if not source.national:
+            return records
+        return [
+            replace(record, key=SliceKey(uf, modalidade, record.key.day))
+            for record in records
+            for uf in ufs
+            for modalidade in modalidades
+        ]
 
     async def stored(self, source: Source, uf: UF, *, first: date, last: date) -> AsyncIterator[list[StoredBid]]:
         """Every bid of one UF published on these days, some hundreds at a time."""
@@ -206,7 +227,9 @@ async def _keep_bids(connection: AsyncConnection, seq: int, page: PageFetched) -
         )
     await _upsert(connection, bids, rows)
     await _upsert(connection, bid_history, replaced)
-    return await _changes(connection, page, arrived)
+    # held since this very page: it was delivered before, and may have died before it told its changes
+    again = any(old.since == page.fetched_at > old.first_seen for old in held.values())
+    return await _changes(connection, page, arrived) if replaced or again else ()
 
 
 async def _changes(
@@ -246,7 +269,7 @@ def _range_key(message: PageFetched | RangeEnded) -> dict[str, Any]:
         "source": message.source,
         "place": message.uf or NATIONAL,
         "fetch_id": message.fetch_id,
-        "modalidade": -1 if message.range.modalidade is None else int(message.range.modalidade),
+        "modalidade": EVERY if message.range.modalidade is None else int(message.range.modalidade),
         "day_from": message.range.day_from,
         "day_to": message.range.day_to,
     }
@@ -303,14 +326,15 @@ async def _claim_done(connection: AsyncConnection, end: RangeEnded, since: datet
 
 
 async def _tell_ledger(connection: AsyncConnection, seq: int, end: RangeEnded) -> None:
-    keys = list(slices_of_end(end))
+    keys = _rows_of_end(end)
     if not keys:
         return
     ufs, first, last = {key.uf for key in keys}, min(key.day for key in keys), max(key.day for key in keys)
-    known = {
-        record.key: record
-        for record in await _records(connection, end.source, ufs=ufs, first=first, last=last, after=0)
-    }
+    modalidades = {key.modalidade for key in keys}
+    query = _ledger_rows(end.source, first=first, last=last)
+    if not end.source.national:
+        query = query.where(slices.c.uf.in_(ufs), slices.c.modalidade.in_(modalidades))
+    known = {record.key: record for record in map(_record, await connection.execute(query))}
     counts = await _counts(connection, end.source, ufs=ufs, first=first, last=last)
     rows = []
     for key in keys:
@@ -321,36 +345,45 @@ async def _tell_ledger(connection: AsyncConnection, seq: int, end: RangeEnded) -
     await _upsert(connection, slices, rows)
 
 
-async def _records(
-    connection: AsyncConnection, source: Source, *, ufs: Collection[UF], first: date, last: date, after: int
-) -> list[SliceRecord]:
-    query = sa.select(slices).where(slices.c.source == source, slices.c.day >= first, slices.c.day <= last)
-    if len(ufs) < len(UF):
-        query = query.where(slices.c.uf.in_(ufs))
-    if after:
-        query = query.where(slices.c.store_seq > after)
-    return [_record(row) for row in await connection.execute(query)]
+def _rows_of_end(end: RangeEnded) -> list[SliceKey]:
+    """The rows that an end tells: a national source is only read whole, so one row a day stands for all its slices."""
+    return [_whole(day) for day in days_of_end(end)] if end.source.national else list(slices_of_end(end))
+
+
+def _whole(day: date) -> SliceKey:
+    return SliceKey(UF.XX, Modalidade.OUTRA, day)
+
+
+def _ledger_rows(source: Source, *, first: date, last: date) -> "sa.Select[Any]":
+    return sa.select(slices).where(slices.c.source == source, slices.c.day >= first, slices.c.day <= last)
 
 
 async def _counts(
     connection: AsyncConnection, source: Source, *, ufs: Collection[UF], first: date, last: date
 ) -> dict[SliceKey, int]:
-    query = (
+    if source.national:
+        query = (
+            sa.select(bids.c.day, sa.func.count())
+            .where(bids.c.source == source, bids.c.day >= first, bids.c.day <= last)
+            .group_by(bids.c.day)
+        )
+        return {_whole(day): count for day, count in await connection.execute(query)}
+    by_slice = (
         sa.select(bids.c.uf, bids.c.modalidade, bids.c.day, sa.func.count())
         .where(bids.c.source == source, bids.c.uf.in_(ufs), bids.c.day >= first, bids.c.day <= last)
         .group_by(bids.c.uf, bids.c.modalidade, bids.c.day)
     )
     return {
         SliceKey(UF(uf), Modalidade(modalidade), day): count
-        for uf, modalidade, day, count in await connection.execute(query)
+        for uf, modalidade, day, count in await connection.execute(by_slice)
     }
 
 
 def _slice_row(source: Source, record: SliceRecord, *, records: int, seq: int) -> dict[str, Any]:
     return {
         "source": source,
-        "uf": record.key.uf,
-        "modalidade": int(record.key.modalidade),
+        "uf": NATIONAL if source.national else record.key.uf,
+        "modalidade": EVERY if source.national else int(record.key.modalidade),
         "day": record.key.day,
         "status": record.status,
         "why": record.why,
@@ -366,8 +399,9 @@ def _slice_row(source: Source, record: SliceRecord, *, records: int, seq: int) -
 
 
 def _record(row: "sa.Row[Any]") -> SliceRecord:
+    national = row.uf == NATIONAL
     return SliceRecord(
-        key=SliceKey(UF(row.uf), Modalidade(row.modalidade), row.day),
+        key=_whole(row.day) if national else SliceKey(UF(row.uf), Modalidade(row.modalidade), row.day),
         status=SliceStatus(row.status),
         why=row.why,
         fetched_at=row.fetched_at,
@@ -380,18 +414,13 @@ def _record(row: "sa.Row[Any]") -> SliceRecord:
 
 
 async def _upsert(connection: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        return
-    insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    if rows:
+        await connection.execute(_upsert_into(table, connection.dialect.name), list(rows))
+
+
+@lru_cache(maxsize=32)
+def _upsert_into(table: sa.Table, dialect: str) -> "sa.Insert":
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
     keys = [column.name for column in table.primary_key]
-    await connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=keys,
-            set_={column.name: insert.excluded[column.name] for column in _others(table, keys)},
-        ),
-        list(rows),
-    )
-
-
-def _others(table: sa.Table, keys: Collection[str]) -> Iterable[sa.Column[Any]]:
-    return (column for column in table.columns if column.name not in keys)
+    others = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=others)

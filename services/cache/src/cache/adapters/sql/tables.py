@@ -41,6 +41,9 @@ class Moment(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+EVERY = -1
+"""In a column of modalidades: each of them."""
+
 sequence = Table(
     "sequence", metadata,
     Column("name", String(20), primary_key=True),
@@ -94,7 +97,8 @@ slices = Table(
     Column("store_seq", BigInteger, nullable=False),
     Index("slices_by_store_seq", "source", "store_seq"),
 )  # fmt: skip
-"""The ledger. `status` is the best look so far, `attempt_*` the last try, whose fetch id `fetch_id` is."""
+"""The ledger. A source that only lists the country whole has one row a day, of UF `BR` and modalidade `EVERY`, for all
+its slices. `status` is the best look so far, `attempt_*` the last try, whose fetch id `fetch_id` is."""
 
 ranges = Table(
     "ranges", metadata,
@@ -111,7 +115,7 @@ ranges = Table(
     Column("settled", Boolean, nullable=False),
     Index("ranges_by_touch", "source", "touched_at"),
 )  # fmt: skip
-"""What has arrived of each range of each fetch; modalidade -1 is every one, place BR the country."""
+"""What has arrived of each range of each fetch; place BR is the country."""
 
 answers = Table(
     "answers", metadata,
