@@ -10,11 +10,13 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from contracts.answer_codec import decode_answer
-from reporter.adapters.spreadsheet import Spreadsheet, make_spreadsheet
 from servicekit.errors import Transient
+
+if TYPE_CHECKING:
+    from reporter.adapters.spreadsheet import Spreadsheet
 
 STARTED_WITHIN = timedelta(seconds=30)
 """A fresh interpreter imports openpyxl and pydantic in about a second; on a drowning machine in many."""
@@ -48,7 +50,7 @@ class Workshop:
         while not self._free.empty():
             await self._free.get_nowait().clear()
 
-    async def make(self, packed_answer: bytes, *, limit: timedelta) -> Spreadsheet:
+    async def make(self, packed_answer: bytes, *, limit: timedelta) -> "Spreadsheet":
         """The spreadsheet of an encoded answer. Waiting for a free process counts into the limit.
 
         Raises AnswerUnreadable, WorkshopBroken or SpreadsheetTimedOut.
@@ -78,7 +80,7 @@ class _Bench:
         self._pool: ProcessPoolExecutor | None = None
         self._pid: int | None = None
 
-    async def make(self, packed_answer: bytes) -> Spreadsheet:
+    async def make(self, packed_answer: bytes) -> "Spreadsheet":
         """Run one job in this bench's process, starting it if it is not there."""
         loop = asyncio.get_running_loop()
         if self._pool is None:
@@ -114,5 +116,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(packed_answer: bytes) -> Spreadsheet:
+def _make(packed_answer: bytes) -> "Spreadsheet":
+    # openpyxl takes a second to import: the worker pays for it, not every start of the service.
+    from reporter.adapters.spreadsheet import make_spreadsheet  # noqa: PLC0415
+
     return make_spreadsheet(decode_answer(packed_answer))
