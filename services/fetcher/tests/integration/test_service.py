@@ -34,12 +34,12 @@ from simulators.faults import Fault, Kind
 from simulators.server import Simulator
 
 TODAY = date(2026, 11, 20)
-FROM = TODAY - timedelta(days=44)
-CHAIN = TimeoutChain(
-    per_source=timedelta(seconds=20),
-    per_uf=timedelta(seconds=8),
-    per_modality=timedelta(seconds=3),
-    http=timedelta(seconds=1),
+FROM = TODAY - timedelta(days=19)
+IMPATIENT = TimeoutChain(
+    per_source=timedelta(seconds=60),
+    per_uf=timedelta(seconds=30),
+    per_modality=timedelta(seconds=6),
+    http=timedelta(seconds=4),
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -134,7 +134,9 @@ async def until_free(played: PlayedMemory, claim: FetchClaim, *, seconds: float)
 
 
 @asynccontextmanager
-async def fetcher(sim: Simulator, url: str, *, rate: float = 200) -> AsyncIterator[Service]:
+async def fetcher(
+    sim: Simulator, url: str, *, rate: float = 200, chain: TimeoutChain | None = None
+) -> AsyncIterator[Service]:
     settings = FetcherSettings(
         nats_url=url,
         pncp_consulta_url=sim.pncp_consulta_url,
@@ -142,7 +144,7 @@ async def fetcher(sim: Simulator, url: str, *, rate: float = 200) -> AsyncIterat
         pncp_rate_per_second=rate,
         pcp_rate_per_second=rate,
     )
-    service = build(settings, chain=CHAIN)
+    service = build(settings, chain=chain or TimeoutChain())
     await service.start()
     try:
         yield service
@@ -160,7 +162,7 @@ async def memory(url: str, **more: Any) -> AsyncIterator[PlayedMemory]:
         await played.bus.stop()
 
 
-def claim(*modalidades: int, uf: UF = UF.SP, seconds: float = 20, **more: Any) -> FetchClaim:
+def claim(*modalidades: int, uf: UF = UF.SP, seconds: float = 60, **more: Any) -> FetchClaim:
     now = utc_now()
     return FetchClaim(
         source=Source.PNCP,
@@ -194,7 +196,7 @@ class TestFetcher:
             assert sent == {(end.range.modalidade, key) for end in played.ends for key in end.page_keys}
             assert played.bells[0].kind is BellKind.STARTED
             assert played.bells[0].fetch_id == fetch_id
-            await until_free(played, a_claim, seconds=3)
+            await until_free(played, a_claim, seconds=20)
             assert sim.hits.answered_twice() == []
 
     async def test_brings_the_national_listing(self, sim: Simulator, bus_url: str) -> None:
@@ -242,11 +244,11 @@ class TestFetcher:
             a_claim = claim(8)
             await played.claim(a_claim)
             await until(lambda: played.ends)
-            await until_free(played, a_claim, seconds=8)
+            await until_free(played, a_claim, seconds=20)
 
     async def test_says_which_modalidade_hung_and_keeps_its_pages(self, sim: Simulator, bus_url: str) -> None:
         sim.set_faults(Fault(kind=Kind.HANG, modalidade=6, page=3))
-        async with memory(bus_url) as played, fetcher(sim, bus_url):
+        async with memory(bus_url) as played, fetcher(sim, bus_url, chain=IMPATIENT):
             await played.claim(claim(4, 6, 8))
             await until(lambda: len(played.ends) == 3)
             status = {int(end.range.modalidade or 0): end.status for end in played.ends}
@@ -278,9 +280,9 @@ class TestFetcher:
                 assert len(keys) == len(set(keys))
 
     async def test_goes_on_for_someone_who_wants_it_longer(self, sim: Simulator, bus_url: str) -> None:
-        sim.set_faults(Fault(kind=Kind.LATENCY, seconds=0.9, page=2))
+        sim.set_faults(Fault(kind=Kind.LATENCY, seconds=2, page=2))
         async with memory(bus_url) as played, fetcher(sim, bus_url):
-            a_claim = claim(6, seconds=0.8, priority=Priority.INGEST)
+            a_claim = claim(6, seconds=1.5, priority=Priority.INGEST)
             await played.claim(a_claim)
             await until(lambda: played.bells)
             wanted = Bell(

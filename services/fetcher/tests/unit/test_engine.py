@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
 from contracts.places import UF
@@ -336,6 +337,26 @@ class TestRetries:
         facts = virtual.run(everything(engine(source, virtual), claim(virtual.now(), seconds=1.2)))
         assert ends(facts)[6].status is SliceStatus.PARTIAL
         assert max(moment for moment, _ in source.asked) < 1.2
+
+
+class TestLog:
+    def lines(self, virtual: Any, code: str, times: int) -> list[Any]:
+        source = TestRetries().failing(code, times)
+        with capture_logs() as lines:
+            virtual.run(everything(engine(source, virtual), claim(virtual.now(), modalidades=(6, 8))))
+        return lines
+
+    def test_says_nothing_of_pages_that_come_at_once(self, virtual: Any) -> None:
+        assert self.lines(virtual, "http.503", 0) == []
+
+    def test_tells_once_a_claim_that_asking_again_helped(self, virtual: Any) -> None:
+        assert self.lines(virtual, "http.503", 2) == [
+            {"event": "fetch_success", "log_level": "info", "source": Source.PNCP, "uf": UF.SP, "retries": 2}
+        ]
+
+    def test_tells_once_a_claim_what_asking_again_did_not_help(self, virtual: Any) -> None:
+        [line] = self.lines(virtual, "http.503", 99)
+        assert (line["event"], line["pages"], line["codes"]) == ("fetch_retry_exhausted", 2, {"http.503": 2})
 
 
 class TestFairness:
