@@ -4,6 +4,7 @@ import { $, $$, say } from "./dom.js";
 import { amount, isoDay, places, plural } from "./format.js";
 
 const FIELD_OF = { terms: "sector" };
+const DAY_MS = 86400000;
 const ALL_MODALIDADES = () => $$('[name="modalidades"]').filter((box) => box.defaultChecked).map((box) => Number(box.value));
 
 export function wireForm(form, send) {
@@ -15,16 +16,40 @@ export function wireForm(form, send) {
   for (const button of $$("[data-all]", form)) {
     button.addEventListener("click", () => choose(ufBoxes(), button.dataset.all === "on"));
   }
+  for (const name of ["date_from", "date_to"]) form[name].addEventListener("input", drawWindow);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(queryOf(form));
+    const query = queryOf(form);
+    const errors = missingIn(query);
+    if (errors.length) showProblems({ errors });
+    else send(query);
   });
-  window.addEventListener("pageshow", () => {
-    drawBy();
-    drawRegions();
-  });
+  window.addEventListener("pageshow", drawForm);
+  drawForm();
+}
+
+function drawForm() {
   drawBy();
   drawRegions();
+  drawWindow();
+}
+
+/** What the server would refuse anyway, said at once and all together. */
+function missingIn(query) {
+  const errors = [];
+  if (!query.sector && !query.terms?.length) {
+    errors.push({ pointer: "#/sector", message: query.terms ? "escreva pelo menos um termo" : "escolha um setor" });
+  }
+  if (!query.ufs.length) errors.push({ pointer: "#/ufs", message: "escolha pelo menos um estado" });
+  if (!query.modalidades.length) errors.push({ pointer: "#/modalidades", message: "escolha pelo menos uma modalidade" });
+  return errors;
+}
+
+/** The window in Brazilian dates, whatever language the browser writes its date fields in. */
+function drawWindow() {
+  const [from, to] = ["date_from", "date_to"].map((name) => document.getElementById(name).value);
+  const days = from && to ? Math.round((Date.parse(to) - Date.parse(from)) / DAY_MS) + 1 : 0;
+  say($("#window"), days > 0 ? `${plural(days, "dia", "dias")}: de ${isoDay(from)} a ${isoDay(to)}` : "");
 }
 
 const ufBoxes = () => $$('[name="ufs"]');
@@ -75,8 +100,7 @@ export function fillForm(form, query) {
   for (const name of ["date_from", "date_to"]) if (query[name]) form[name].value = query[name];
   form.home_uf.value = query.home_uf ?? "";
   for (const name of ["value_min", "value_max"]) form[name].value = (query[name] ?? "").replace(".", ",");
-  drawBy();
-  drawRegions();
+  drawForm();
 }
 
 /** What a query is called and what it asks for, in words. */

@@ -197,5 +197,7 @@ $("#sort").addEventListener("change", async (event) => {
   await fetchRows(model, { first: true });
   announce(`Ordenado por ${event.target.selectedOptions[0].textContent}.`, { now: true });
 });
+/* "há 3 min" and "encerra hoje" grow old. */
+setInterval(() => model && document.body.dataset.view === "search" && redraw(), 30000);
 window.addEventListener("popstate", fromAddress);
 fromAddress();

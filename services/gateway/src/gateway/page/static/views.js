@@ -20,6 +20,7 @@ export const UNAVAILABLE = "Fontes temporariamente indisponíveis";
 export function drawProgress(model) {
   const over = isOver(model);
   $("#search").dataset.phase = over ? "over" : "running";
+  $("#search").dataset.ending = over ? model.status : "";
   $("#progress").hidden = over;
   $("#bar").value = model.progress;
   say($("#percent"), `${model.progress}%`);
@@ -68,8 +69,10 @@ export function drawCoverage(model) {
 
 /** How the search ended, in words and in one of the four operational states (amber at best when degraded). */
 export function outcome(model) {
-  const found = plural(model.total, "licitação relevante", "licitações relevantes");
   const read = plural(model.counts?.fetched ?? 0, "licitação avaliada", "licitações avaliadas");
+  const found = model.total
+    ? `${plural(model.total, "licitação relevante", "licitações relevantes")}, de ${read}.`
+    : `Nada relevante entre ${read}.`;
   const tone = model.operational ?? "unavailable";
   if (model.status === "empty_failure") {
     return {
@@ -79,13 +82,13 @@ export function outcome(model) {
       retry: true,
     };
   }
-  if (model.status === "cancelled") return { tone: "gray", title: "Busca cancelada", text: `Até ali: ${found}, de ${read}.` };
+  if (model.status === "cancelled") return { tone: "gray", title: "Busca cancelada", text: `Até ali: ${found}` };
   if (model.status === "degraded") {
     const parts = [
       model.reason ?? "Parte do que foi pedido não pôde ser consultada.",
       model.failedSources ? "Parte das fontes oficiais não respondeu." : "",
       model.cacheAgeHours === null ? "" : `Há dados guardados ${age(model.cacheAgeHours)}.`,
-      `${found}, de ${read}.`,
+      found,
     ];
     return {
       tone: tone === "operational" ? "partial" : tone,
@@ -94,7 +97,7 @@ export function outcome(model) {
       retry: true,
     };
   }
-  return { tone, title: "Busca concluída", text: `${found}, de ${read}.` };
+  return { tone, title: "Busca concluída", text: found };
 }
 
 const age = (hours) => (hours < 1 ? `há ${Math.max(1, Math.round(hours * 60))} min` : `há ${Math.round(hours)} h`);
