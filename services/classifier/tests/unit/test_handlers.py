@@ -46,7 +46,9 @@ class TestJudge:
     async def test_accepts_with_confidence_95_and_literal_evidence(
         self, bench: Bench, make_bid: Any, make_command: Any
     ) -> None:
-        fact = await only(make_command([make_bid("Registro de preços: MOCHILAS E UNIFORMES  ESCOLARES")], UNIFORMES), bench)
+        fact = await only(
+            make_command([make_bid("Registro de preços: GIRASSÓIS E UNIFORMES  ESCOLARES")], UNIFORMES), bench
+        )
         verdict = fact.accepted[0].verdict
         assert (verdict.relevance_source, verdict.confidence, verdict.confidence_score) == (
             RelevanceSource.KEYWORD,

@@ -72,7 +72,7 @@ class SectorRules(_Data):
     weak: Patterns = ()
     """Names the sector only where no strong term of another sector stands beside it (`reforma`, `móveis`)."""
     vague: Patterns = ()
-    """Names the sector only where no other term does, there or in the two clauses after it (`obra`, `projeto executivo`)."""
+    """Names the sector only where no other term does, there or in the two clauses after it (`obra`, `evento`)."""
     exclusions: Patterns = ()
     """Phrases that hide the terms that they cover: they look like the sector and are not (`mesa de som`)."""
     rejections: Patterns = ()
@@ -133,4 +133,19 @@ def problems(catalogue: Catalogue) -> list[str]:
                     if (other := owners.get(form)) is not None:
                         found.append(f"{sector}: {term!r} ({kind}) repeats a term of {other}")
                     owners[form] = f"{kind}"
+        found.extend(_unreachable(sector, rules))
     return found
+
+
+def _unreachable(sector: str, rules: SectorRules) -> Iterator[str]:
+    """A rule fires only where a trigger stands on a term of its sector."""
+    patterns = (*rules.strong, *rules.weak, *rules.vague)
+    terms = {form_of(term) for pattern in patterns for term in expand(pattern)}
+    for number, rule in enumerate(rules.co_occurrence, start=1):
+        triggers = [form_of(term) for pattern in rule.trigger for term in expand(pattern)]
+        if not any(_overlap(trigger, term) for trigger in triggers for term in terms):
+            yield f"{sector}: co-occurrence rule {number} can never fire: no trigger stands on a term"
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f" {one} " in f" {other} " or f" {other} " in f" {one} "

@@ -22,11 +22,13 @@ class Grammarian:
 
     def __init__(self, grammar: Grammar) -> None:
         """Words are kept as normal forms; breaks may have up to three words."""
-        self._boilerplate = frozenset(normal_form_of(w) for w in grammar.boilerplate)
-        self._generic = frozenset(normal_form_of(w) for w in grammar.generic)
-        self._breaks = frozenset(tuple(normal_form_of(w) for w in phrase.split()) for phrase in grammar.breaks)
-        self._longest = max((len(b) for b in self._breaks), default=1)
-        self.attachments = frozenset(normal_form_of(w) for w in grammar.attachments)
+        self._boilerplate = frozenset(normal_form(w) for w in grammar.boilerplate)
+        self._generic = frozenset(normal_form(w) for w in grammar.generic)
+        self._breaks = frozenset(tuple(normal_form(w) for w in phrase.split()) for phrase in grammar.breaks)
+        self._break_lengths: dict[str, tuple[int, ...]] = {}
+        for phrase in self._breaks:
+            self._break_lengths[phrase[0]] = (*self._break_lengths.get(phrase[0], ()), len(phrase))
+        self.attachments = frozenset(normal_form(w) for w in grammar.attachments)
 
     def cut(self, words: Words) -> Clause:
         """A break counts only once something was named: `empresa para execução de obra` names nothing before `para`."""
@@ -47,9 +49,5 @@ class Grammarian:
         return Clause(telling=tuple(telling), segment=tuple(segments), generic=tuple(generic))
 
     def _breaks_at(self, forms: tuple[str, ...], index: int) -> bool:
-        return any(forms[index : index + n] in self._breaks for n in range(1, self._longest + 1))
-
-
-def normal_form_of(word: str) -> str:
-    """The normal form of one word of the grammar's lists, which are written without accents."""
-    return normal_form(word)
+        lengths = self._break_lengths.get(forms[index], ())
+        return any(forms[index : index + n] in self._breaks for n in lengths)

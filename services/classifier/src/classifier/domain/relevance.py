@@ -229,10 +229,8 @@ class Judge:
     def _attached(self, words: Words, reach: int, first: int) -> bool:
         return any(form in self.grammarian.attachments for form in words.forms[reach + 1 : first])
 
-    def _co_occurrence(
-        self, reading: Reading, sector: str, finds: tuple[Find, ...]
-    ) -> tuple[tuple[Find, ...], str]:
-        """The finds that no rule voids, and the first rule that voided some; triggers count only where a find stands."""
+    def _co_occurrence(self, reading: Reading, sector: str, finds: tuple[Find, ...]) -> tuple[tuple[Find, ...], str]:
+        """The finds that no rule voids, and the first rule that voided some; a trigger counts where a find stands."""
         by_rule: dict[int, dict[Kind, list[Hit]]] = {}
         for hit in reading.hits:
             entry = self.entries[hit.pattern]
@@ -243,7 +241,9 @@ class Judge:
             kinds = by_rule[rule]
             if Kind.TRIGGER not in kinds or Kind.NEGATIVE not in kinds or Kind.POSITIVE in kinds:
                 continue
-            kept = tuple(f for f in finds if not any(t.first <= f.last and f.first <= t.last for t in kinds[Kind.TRIGGER]))
+            kept = tuple(
+                f for f in finds if not any(t.first <= f.last and f.first <= t.last for t in kinds[Kind.TRIGGER])
+            )
             if len(kept) < len(finds):
                 trigger, negative = kinds[Kind.TRIGGER][0], kinds[Kind.NEGATIVE][0]
                 voided = voided or (
@@ -255,7 +255,7 @@ class Judge:
 
 def zoned(reading: Reading, finds: tuple[Find, ...], *, trace: Sequence[str]) -> Finding:
     """The density of finds and the zone that it falls into (REQUIREMENTS 4)."""
-    density = density_of(reading, finds)
+    density = round(density_of(reading, finds), 4)
     unnamed = sum(
         1
         for telling, generic, segment in zip(
@@ -264,7 +264,7 @@ def zoned(reading: Reading, finds: tuple[Find, ...], *, trace: Sequence[str]) ->
         if telling and not generic and reading.head is not None and segment < reading.head
     )
     zone: Zone | None = None
-    if density <= STANDARD_DENSITY:
+    if density < STANDARD_DENSITY:
         zone = Zone.CONSERVATIVE
     elif density <= HIGH_DENSITY or unnamed >= _UNNAMED_WORDS:
         zone = Zone.STANDARD

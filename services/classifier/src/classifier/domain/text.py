@@ -11,8 +11,9 @@ _TOKEN = re.compile(r"[a-z0-9]+")
 _IRREGULAR_PLURALS = {
     "uteis": "util", "texteis": "textil", "faceis": "facil", "ageis": "agil", "frageis": "fragil", "fosseis": "fossil",
     "repteis": "reptil", "projeteis": "projetil", "volateis": "volatil", "mais": "mais", "tres": "tres", "mes": "mes",
-    "pais": "pais", "dois": "dois", "seis": "seis", "pos": "pos", "gas": "gas", "onibus": "onibus", "saas": "saas", "lapis": "lapis",
-    "virus": "virus", "atlas": "atlas", "cais": "cais", "ares": "ar", "males": "mal", "caes": "cao", "maos": "mao",
+    "pais": "pais", "dois": "dois", "seis": "seis", "pos": "pos", "gas": "gas", "onibus": "onibus", "lapis": "lapis",
+    "saas": "saas", "virus": "virus", "atlas": "atlas", "cais": "cais",
+    "ares": "ar", "males": "mal", "caes": "cao", "maos": "mao",
 }  # fmt: skip
 _ENDINGS = (("oes", "ao"), ("aes", "ao"), ("ais", "al"), ("eis", "el"), ("ois", "ol"), ("uis", "ul"), ("ns", "m"))
 _FUNCTION_WORDS = frozenset(
@@ -35,7 +36,8 @@ class _Folds(dict[int, str]):
     def __missing__(self, code: int) -> str:
         bare = "".join(c for c in unicodedata.normalize("NFKD", chr(code)) if not unicodedata.combining(c)).lower()
         folded = "".join(c if c.isascii() and c.isalnum() else " " for c in bare)
-        if not folded and not unicodedata.combining(chr(code)):
+        # A character is part of one word or of none, so that no two words share one.
+        if " " in folded or (not folded and not unicodedata.combining(chr(code))):
             folded = " "
         self[code] = folded
         return folded

@@ -60,7 +60,7 @@ def _verdict(
         relevance_source=RelevanceSource.KEYWORD if sure else RelevanceSource.RULES_WITHOUT_LLM,
         confidence=Confidence.HIGH if sure else Confidence.LOW,
         confidence_score=KEYWORD_SCORE if sure else RULES_WITHOUT_LLM_SCORE,
-        density=round(finding.density, 4),
+        density=finding.density,
         matched_terms=tuple(dict.fromkeys(find.term for find in finding.finds)),
         evidence=evidence[:MAX_EVIDENCE],
         reasons=(*_reasons(finding, evidence, lens), *marks),

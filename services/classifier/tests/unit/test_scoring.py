@@ -1,0 +1,48 @@
+import pytest
+
+from classifier.domain.relevance import Judge
+from classifier.domain.scoring import Labelled, Score, score
+from contracts.sectors import SECTORS
+
+
+@pytest.fixture(scope="module")
+def dev(judge: Judge, labelled: list[Labelled]) -> Score:
+    return score(judge, labelled, sectors=SECTORS)
+
+
+class TestScoreOnTheDevRecords:
+    def test_has_the_sure_records_only(self, dev: Score) -> None:
+        assert dev.bids == 3422
+
+    def test_is_precise(self, dev: Score) -> None:
+        assert dev.micro.precision >= 0.955
+
+    def test_misses_little(self, dev: Score) -> None:
+        assert dev.micro.recall >= 0.935
+
+    def test_leaves_few_bids_open(self, dev: Score) -> None:
+        assert dev.uncertain_share <= 0.08
+
+    def test_does_well_in_every_sector(self, dev: Score) -> None:
+        poor = {s: (t.precision, t.recall) for s, t in dev.by_sector.items() if t.precision < 0.75 or t.recall < 0.75}
+        assert poor == {}
+
+
+class TestScore:
+    def test_counts_hits_misses_and_false_hits(self, judge: Judge) -> None:
+        labelled = [
+            Labelled("1", "Aquisição de uniformes escolares", frozenset({"vestuario"})),
+            Labelled("2", "Aquisição de uniformes escolares", frozenset({"mobiliario"})),
+            Labelled("3", "Aquisição de uniformes escolares", frozenset(), sure=False),
+        ]
+        result = score(judge, labelled, sectors=("vestuario", "mobiliario"))
+        assert (result.micro.right, result.micro.false_hits, result.micro.misses) == (1, 1, 1)
+        assert (result.micro.precision, result.micro.recall) == (0.5, 0.5)
+        assert [(m.id, m.sector, m.false_hit) for m in result.mistakes] == [
+            ("2", "vestuario", True), ("2", "mobiliario", False),
+        ]  # fmt: skip
+        assert (result.bids, result.uncertain_share) == (2, 0.0)
+
+    def test_of_nothing_is_perfect(self, judge: Judge) -> None:
+        result = score(judge, [], sectors=SECTORS)
+        assert (result.micro.precision, result.micro.recall, result.uncertain_share) == (1.0, 1.0, 0.0)
