@@ -31,6 +31,9 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Of all unpacked answers kept, by their packed size."""
 ASKED_HERE: Final = 10_000
 """Ids remembered as asked through this process: a lagging replica must not answer 404 to whoever has just got a 202."""
+UNUSED_FOR: Final = timedelta(seconds=5)
+"""A watch that was asked for less long ago may have a stream that is about to begin."""
+_TOO_MANY: Final = 4
 _INLINE_BYTES: Final = 64 * 1024
 
 T = TypeVar("T")
@@ -188,6 +191,7 @@ class Searches:
                 return None
             watch = self._open(search_id)
         self._watches.move_to_end(search_id)
+        watch.touch()
         try:
             async with asyncio.timeout(READ_WITHIN.total_seconds()):
                 await asyncio.shield(watch.loaded)
@@ -204,10 +208,18 @@ class Searches:
             return current
         watch = Watch(search_id, bus=self._bus, feed=self._feed, clock=self._clock, frame_bytes=self._frame_bytes)
         self._watches[search_id] = watch
-        idle = [sid for sid, each in self._watches.items() if each.idle and sid != search_id]
-        for sid in idle[: max(0, len(self._watches) - self._capacity)]:
-            self._watches.pop(sid).let_go()
+        self._let_go_of_some(but=search_id)
         return watch
+
+    def _let_go_of_some(self, *, but: SearchId) -> None:
+        """Those unused for longest, down to the capacity; what was just asked for stays unless it is too much."""
+        excess = len(self._watches) - self._capacity
+        if excess <= 0:
+            return
+        grace = timedelta(0) if len(self._watches) > _TOO_MANY * self._capacity else UNUSED_FOR
+        idle = [sid for sid, each in self._watches.items() if sid != but and each.idle(grace=grace)]
+        for sid in idle[:excess]:
+            self._watches.pop(sid).let_go()
 
     async def _cold_view(self, search_id: SearchId) -> SearchView | None:
         """The last stored state, if it is the last word on this search."""

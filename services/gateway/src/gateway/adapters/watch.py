@@ -95,6 +95,7 @@ class Watch:
         self._clock = clock
         self._folded = Log(search_id, epoch=feed.epoch, keep_bytes=frame_bytes)
         self._bell = asyncio.Event()
+        self._touched = asyncio.get_running_loop().time()
         self._view: tuple[int, SearchView] | None = None
         self._task = asyncio.create_task(self._run(), name=f"watch-{search_id}")
         self.loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -149,10 +150,15 @@ class Watch:
             pass
         return met(self.state)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nobody would miss it."""
-        return not self.listeners and self.loaded.done()
+    def touch(self) -> None:
+        """Someone has just asked for it: a stream or an answer may be about to begin."""
+        self._touched = asyncio.get_running_loop().time()
+
+    def idle(self, *, grace: timedelta) -> bool:
+        """Whether nobody would miss it: nobody listens, and nobody has asked for it lately."""
+        if self.listeners or not self.loaded.done():
+            return False
+        return asyncio.get_running_loop().time() - self._touched >= grace.total_seconds()
 
     def let_go(self) -> None:
         """Follow it no longer; whoever still waits for it is told to come back."""
