@@ -60,10 +60,11 @@ clean: ## remove the environment and the data of this directory
 # uv is on PyPI. Without venv/ensurepip (Debian splits them off) pip installs it beside; without either, one line says so.
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Farol needs Python 3.11 or later: apt-get install python3, or make PYTHON=/path/to/python3.11'; exit 1; }
+	@echo 'Preparing the environment (once)...'
 	@if $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
-	  $(PYTHON) -m venv .tools && .tools/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); \
+	  $(PYTHON) -m venv .tools && .tools/bin/python -m pip install -qq --disable-pip-version-check uv==$(UV_VERSION); \
 	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
-	  $(PYTHON) -m pip install -q --disable-pip-version-check --target .tools uv==$(UV_VERSION); \
+	  $(PYTHON) -m pip install -qq --disable-pip-version-check --target .tools uv==$(UV_VERSION); \
 	else echo 'python3 has neither venv nor pip here: apt-get install python3-venv'; exit 1; fi
 
 # One stamp each: nothing is installed again while uv.lock and the pyproject files are what they were.

@@ -80,6 +80,7 @@ async def _serve(wanted: Wanted, state: Path, *, say: Callable[[str], None]) -> 
         wanted.place.write_pids(pids)
 
     port = http_port(wanted.port)
+    say("Iniciando o Farol…")
     url = f"http://127.0.0.1:{port}"
     async with AsyncExitStack() as stack:
         nats_url = wanted.nats_url
