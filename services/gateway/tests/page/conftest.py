@@ -1,4 +1,4 @@
-"""The page before a scripted search: the real routes, edge and events over a log of real facts; only the bus is missing."""
+"""The page before a scripted search: real routes, edge and events over a log of real facts; only the bus is missing."""
 
 import asyncio
 import shutil
@@ -42,13 +42,10 @@ FILE = ObjectRef(bucket="FILES", name="f.xlsx", size=4, sha256="0" * 64)
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\"> aquisição de uniformes"
 
 TEXTS = (
-    "REGISTRO DE PREÇOS para aquisição de uniformes, incluindo jalecos, calças e capas de chuva, destinados às equipes de "
-    "maqueiros, devidamente descritos, caracterizados e especificados neste Edital.",
+    "REGISTRO DE PREÇOS para aquisição de uniformes, incluindo jalecos, calças e capas de chuva, para os maqueiros.",
     "Aquisição de uniforme na cor laranja com faixa refletiva (camiseta dry fit e calça) para a limpeza urbana.",
-    "Contratação de empresa para fornecimento de materiais diversos, entre eles vestuário, calçados e equipamentos de "
-    "proteção individual, conforme condições, quantidades e exigências estabelecidas no Termo de Referência e seus anexos, "
-    "para atender às necessidades das secretarias municipais durante o exercício, com entregas parceladas mediante ordem de "
-    "fornecimento, pelo período de doze meses, prorrogável na forma da lei, no sistema de registro de preços.",
+    "Contratação de empresa para fornecimento de materiais diversos, entre eles vestuário e calçados, "
+    + "conforme condições, quantidades e exigências do Termo de Referência e seus anexos, " * 4,
 )
 PLACES = {UF.SP: "São José dos Campos", UF.RJ: "Niterói", UF.MG: "Uberlândia", UF.BA: "Feira de Santana"}
 
@@ -95,6 +92,9 @@ class Stage:
         self.connected = True
         self.streams = 0
         self.playing: dict[str, Playing] = {}
+        self.opened: list[str | None] = []
+        """The `Last-Event-ID` of each stream that was opened."""
+        self.cuts = 0
 
     async def publish(self, outgoing: Outgoing) -> Ack:
         requested = outgoing.value
@@ -155,8 +155,10 @@ class Stage:
         return None if playing is None else (playing.frames, playing.state.closed is not None)
 
     async def _stream(self, playing: Playing, last_event_id: str | None) -> AsyncIterator[bytes]:
-        after = position_of(last_event_id, epoch=EPOCH)
-        while True:
+        self.opened.append(last_event_id)
+        after, cuts = position_of(last_event_id, epoch=EPOCH), self.cuts
+        yield b"retry: 50\n\n"
+        while self.cuts == cuts:
             bell = playing.bell
             for frame in [each for each in playing.frames if each.position > after]:
                 after = frame.position
@@ -375,6 +377,16 @@ class Served:
         """Let facts of the newest search happen."""
         newest = list(self.stage.playing.values())[-1]
         self._loop.call_soon_threadsafe(lambda: newest.tell(until=until, count=count))
+
+    def cut(self) -> None:
+        """End the open streams in mid search."""
+
+        def ring() -> None:
+            self.stage.cuts += 1
+            for playing in self.stage.playing.values():
+                playing.tell(count=0)
+
+        self._loop.call_soon_threadsafe(ring)
 
     def _end(self) -> None:
         for playing in self.stage.playing.values():

@@ -1,4 +1,4 @@
-"""The page: a server-rendered shell with plain ES modules, in Portuguese, that never names or counts the sources (C01)."""
+"""The page: a server-rendered shell with ES modules, in Portuguese, that never names or counts the sources (C01)."""
 
 from gateway.page.routes import router
 

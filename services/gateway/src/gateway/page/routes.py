@@ -1,4 +1,4 @@
-"""Where the page is: `/`, `/buscas/{id}` (the same shell, so that a reload goes on with the same search) and its files."""
+"""Where the page is: `/`, `/buscas/{id}` (the same shell: a reload goes on with the same search) and its files."""
 
 import re
 from typing import Final
@@ -30,7 +30,9 @@ def router(*, clock: Clock = utc_now) -> APIRouter:
     @routes.get("/buscas/{search_id}")
     async def search(search_id: str) -> Response:
         known = _AN_ID.fullmatch(search_id) is not None
-        return HTMLResponse(shell.render(day_of(clock()), "search" if known else "lost"), status_code=200 if known else 404)
+        return HTMLResponse(
+            shell.render(day_of(clock()), "search" if known else "lost"), status_code=200 if known else 404
+        )
 
     @routes.get("/static/{version}/{path:path}")
     async def static(version: str, path: str, request: Request) -> Response:

@@ -1,0 +1,346 @@
+"""What a person sees and does, in a real Chromium, before scripted searches."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from contracts.search import Completed, Planned
+from contracts.values import Source
+
+KEY = "farol_page_0123456789abcdef"
+UFS = ("BA", "MG", "RJ", "SP")
+SOURCES_NAMED = re.compile(r"pncp|portal de compras", re.IGNORECASE)
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@dataclass
+class Visitor:
+    """Someone signed in, at one page; what the browser complained of and asked for is kept."""
+
+    page: Page
+    served: Any
+    complaints: list[str]
+    foreign: list[str]
+
+    def ask(self, *ufs: str) -> None:
+        self.page.get_by_label("Setor", exact=True).last.select_option("vestuario")
+        for uf in ufs or UFS:
+            self.page.locator(f'input[name="ufs"][value="{uf}"]').check(force=True)
+        self.page.get_by_role("button", name="Buscar licitações").click()
+        self.page.wait_for_url("**/buscas/*")
+
+    def ask_and_finish(self, *ufs: str) -> None:
+        self.ask(*ufs)
+        self.served.tell()
+        expect(self.page.locator(".banner")).to_be_visible()
+        expect(self.page.locator("#summary")).not_to_contain_text("Escrevendo")
+
+    @property
+    def seen(self) -> str:
+        return self.page.locator("body").inner_text()
+
+
+@pytest.fixture(params=[pytest.param((1280, 900), id="desktop"), pytest.param((390, 844), id="phone")])
+def size(request):
+    return request.param
+
+
+@pytest.fixture
+def visitor(browser: Browser, served: Any, size: tuple[int, int]) -> Iterator[Visitor]:
+    width, height = size
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    visitor = Visitor(page, served, [], [])
+    page.on("console", lambda said: visitor.complaints.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith(served.url) else visitor.foreign.append(asked.url))
+    page.goto(f"{served.url}/entrar?key={KEY}")
+    yield visitor
+    wider = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    context.close()
+    assert visitor.complaints == []
+    assert visitor.foreign == []
+    assert not wider
+
+
+desktop_only = pytest.mark.parametrize("size", [(1280, 900)], ids=["desktop"])
+
+
+class TestSearch:
+    def test_moves_without_a_reload(self, visitor):
+        page, served = visitor.page, visitor.served
+        visitor.ask()
+        loads = []
+        page.on("load", lambda: loads.append(1))
+
+        served.tell(until=Planned)
+        expect(page.locator("#stage")).to_have_text("Consultando 4 estados")
+        served.tell(count=3)
+        bahia = page.locator('.tile[data-uf="BA"]')
+        expect(bahia).to_have_attribute("data-status", "complete")
+        expect(bahia).to_have_text(re.compile("Bahia: completo, 41 licitações lidas"))
+        expect(page.locator('.tile[data-uf="SP"]')).to_have_attribute("data-status", "pending")
+        expect(page.locator("#coverage-words")).to_have_text("25% de cobertura — 1 de 4 estados")
+        expect(page.get_by_role("article")).to_have_count(3)
+        served.tell()
+
+        expect(page.get_by_role("heading", name="Busca concluída")).to_be_visible()
+        expect(page.locator("#coverage-words")).to_have_text("100% de cobertura — 4 de 4 estados")
+        expect(page.locator("#results-title")).to_have_text("Resultados (12)")
+        expect(page.get_by_role("link", name="Baixar planilha")).to_be_visible()
+        assert loads == []
+
+    @desktop_only
+    def test_goes_on_after_a_reload(self, visitor):
+        page, served = visitor.page, visitor.served
+        visitor.ask()
+        served.tell(count=4)
+        expect(page.get_by_role("article")).to_have_count(3)
+
+        page.reload()
+
+        expect(page.get_by_role("heading", name="Vestuário e uniformes")).to_be_visible()
+        expect(page.get_by_role("article")).to_have_count(3)
+        served.tell()
+        expect(page.locator("#results-title")).to_have_text("Resultados (12)")
+        page.reload()
+        expect(page.get_by_role("heading", name="Busca concluída")).to_be_visible()
+        expect(page.get_by_role("article")).to_have_count(12)
+        expect(page.get_by_role("link", name="Baixar planilha")).to_be_visible()
+        expect(page.locator("#summary-text")).to_contain_text("Sudeste")
+
+    @desktop_only
+    def test_resumes_where_the_stream_was_cut(self, visitor, stage):
+        page, served = visitor.page, visitor.served
+        visitor.ask()
+        served.tell(count=4)
+        expect(page.get_by_role("article")).to_have_count(3)
+        last = next(iter(stage.playing.values())).frames[-1].id
+
+        served.cut()
+        served.tell(count=3)
+
+        expect(page.get_by_role("article")).to_have_count(6)
+        assert stage.opened == [None, last]
+        served.tell()
+        expect(page.get_by_role("heading", name="Busca concluída")).to_be_visible()
+
+    @desktop_only
+    def test_shows_the_rest_on_demand_and_in_another_order(self, visitor):
+        page = visitor.page
+        page.get_by_role("button", name="Brasil inteiro").click()
+        expect(page.locator("#ufs-count")).to_have_text("Todos os 27 estados")
+        visitor.ask_and_finish()
+        expect(page.locator("#results-title")).to_have_text("Resultados (50 de 81)")
+
+        page.get_by_role("button", name="Mostrar mais").click()
+        expect(page.locator("#results-title")).to_have_text("Resultados (81)")
+        page.get_by_label("Ordenar por").select_option("value")
+
+        expect(page.locator(".card .money").first).to_contain_text("4.586.553,75")
+        expect(page.locator("#results-title")).to_have_text("Resultados (50 de 81)")
+
+    @desktop_only
+    def test_can_be_changed_and_left(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish()
+        search = page.url
+
+        page.get_by_role("button", name="Alterar busca").click()
+        expect(page.locator("#ufs-count")).to_have_text("4 estados escolhidos")
+        page.go_back()
+
+        assert page.url == search
+        expect(page.get_by_role("heading", name="Busca concluída")).to_be_visible()
+
+    @desktop_only
+    def test_that_nobody_asked_is_not_found(self, visitor):
+        visitor.page.goto(f"{visitor.served.url}/buscas/{'0' * 32}")
+
+        expect(visitor.page.get_by_role("heading", name="Busca não encontrada")).to_be_visible()
+        assert len(visitor.complaints) == 1
+        visitor.complaints.clear()
+
+
+class TestForm:
+    def test_sends_what_was_chosen(self, visitor, script):
+        page = visitor.page
+        page.get_by_role("radio", name="Termos próprios").check()
+        page.get_by_label("Termos próprios, separados por vírgula").fill("CFTV, câmera de segurança,")
+        page.get_by_role("group", name="Sul").get_by_text("Sul", exact=True).click()
+        page.get_by_label("De", exact=True).fill("2026-01-05")
+        page.get_by_label("Até").fill("2026-01-20")
+        page.get_by_label("Estado", exact=True).select_option("PR")
+        page.get_by_text("Modalidades e faixa de valor").click()
+        page.get_by_label("Credenciamento").check()
+        page.get_by_label("Mínimo (R$)").fill("50.000,00")
+        page.get_by_label("Máximo (R$)").fill("1.234.567,89")
+        page.get_by_role("button", name="Buscar licitações").click()
+        page.wait_for_url("**/buscas/*")
+
+        query = script.asked[0].query
+        assert query.terms == ("cftv", "câmera de segurança")
+        assert query.ufs == ("PR", "RS", "SC")
+        assert (str(query.date_from), str(query.date_to)) == ("2026-01-05", "2026-01-20")
+        assert query.home_uf == "PR"
+        assert query.modalidades == (4, 5, 6, 7, 8, 12)
+        assert (str(query.value_min), str(query.value_max)) == ("50000.00", "1234567.89")
+        assert query.sources == (Source.PCP, Source.PNCP)
+
+    def test_says_what_is_missing_beside_its_field(self, visitor):
+        page = visitor.page
+        page.get_by_role("button", name="Buscar licitações").click()
+
+        expect(page.locator("#problem-sector")).to_have_text("escolha um setor")
+        expect(page.locator("#problem-ufs")).to_have_text("escolha pelo menos um estado")
+        expect(page.locator("#sector")).to_be_focused()
+        expect(page.locator("#sector")).to_have_attribute("aria-invalid", "true")
+
+    @desktop_only
+    def test_shows_what_the_server_refuses_beside_its_field(self, visitor, script):
+        page = visitor.page
+        page.locator("#sector").select_option("vestuario")
+        page.locator('input[value="SP"][name="ufs"]').check(force=True)
+        page.get_by_label("De", exact=True).fill("2026-02-10")
+        page.get_by_label("Até").fill("2026-02-01")
+        page.get_by_role("button", name="Buscar licitações").click()
+        expect(page.locator("#problem-date_from")).to_have_text("a data inicial é posterior à data final")
+        expect(page.locator("#date_from")).to_be_focused()
+
+        page.get_by_label("Até").fill("2026-02-12")
+        page.get_by_text("Modalidades e faixa de valor").click()
+        page.get_by_label("Mínimo (R$)").fill("muito")
+        page.get_by_text("Modalidades e faixa de valor").click()
+        page.get_by_role("button", name="Buscar licitações").click()
+        expect(page.locator("#problem-value_min")).to_have_text("deve ser um número")
+        expect(page.get_by_label("Mínimo (R$)")).to_be_focused()
+
+        assert script.asked == []
+        assert len(visitor.complaints) == 2
+        visitor.complaints.clear()
+
+    @desktop_only
+    def test_works_from_the_keyboard_alone(self, visitor):
+        page = visitor.page
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Pular para o conteúdo")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.locator("#sector").focus()
+        page.keyboard.type("Vest")
+        page.locator('input[value="MG"][name="ufs"]').focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
+
+        page.wait_for_url("**/buscas/*")
+        expect(page.get_by_role("heading", name="Vestuário e uniformes")).to_be_focused()
+
+
+class TestCard:
+    def test_explains_viability_on_a_click_and_by_keyboard(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        badge = page.get_by_role("article").first.get_by_role("button", name="Viabilidade alta")
+        panel = page.get_by_role("tooltip")
+
+        badge.click()
+        expect(panel).to_be_visible()
+        for words in ("Viabilidade: 90 de 100", "Modalidade (30%)", "Prazo (25%)", "Valor (25%)", "Localização (20%)"):
+            expect(panel).to_contain_text(words)
+        page.keyboard.press("Escape")
+        expect(panel).not_to_be_visible()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        expect(badge).to_be_focused()
+        expect(panel).to_be_visible()
+
+    @desktop_only
+    def test_shows_evidence_money_and_deadline_as_brazilians_write_them(self, visitor):
+        visitor.ask_and_finish("SP")
+        first, second, third = visitor.page.get_by_role("article").all()
+
+        expect(first.locator("mark")).to_have_text(["uniformes"])
+        expect(first).to_contain_text("R$ 291.351,39")
+        expect(first).to_contain_text(re.compile(r"Encerra em 16 dias — \d{2}/\d{2}/\d{4}, \d{2}:\d{2}"))
+        expect(first.get_by_role("link", name="Ver o edital")).to_have_attribute("rel", "noopener noreferrer")
+        expect(second).to_contain_text("Encerra em 2 dias")
+        expect(third).to_contain_text("Valor não divulgado")
+        expect(third).to_contain_text("Prazo não informado")
+        expect(first.locator(".tip").first).to_have_text("Alta densidade de termos relevantes.")
+        expect(second.locator(".tip").first).to_have_text("Avaliado por IA.")
+        expect(third.locator(".tip").first).to_have_text("Decidido por regras, sem avaliação por IA.")
+
+    @desktop_only
+    def test_of_a_hostile_bid_is_only_text(self, visitor, script):
+        script.hostile = True
+        visitor.ask_and_finish("SP")
+        last = visitor.page.get_by_role("article").last
+
+        expect(last.locator("h3")).to_have_text(re.compile(r"^<img src=x onerror="))
+        expect(last.locator("img")).to_have_count(0)
+        expect(last.get_by_role("link")).to_have_count(0)
+        assert "pwned" not in visitor.page.title()
+
+
+class TestEnding:
+    def test_degraded_is_amber_and_says_why(self, visitor, script):
+        script.ending = "degraded"
+        visitor.ask_and_finish()
+        page = visitor.page
+
+        expect(page.locator(".banner")).to_have_attribute("data-tone", "partial")
+        expect(page.locator(".banner")).to_contain_text("Alguns estados não responderam a tempo.")
+        expect(page.locator(".banner")).to_contain_text("Há dados guardados há 5 h.")
+        states = {uf: page.locator(f'.tile[data-uf="{uf}"]').get_attribute("data-status") for uf in UFS}
+        assert states == {"BA": "complete", "MG": "partial", "RJ": "failed", "SP": "cached"}
+        expect(page.locator("#coverage-words")).to_have_attribute("data-tone", "red")
+        expect(page.locator("#report")).to_contain_text("Não foi possível gerar a planilha agora.")
+        assert SOURCES_NAMED.search(page.content()) is None
+
+    def test_an_outage_is_red_and_never_an_empty_result(self, visitor, script):
+        script.ending = "outage"
+        visitor.ask_and_finish()
+
+        expect(visitor.page.locator(".banner")).to_have_attribute("data-tone", "unavailable")
+        expect(visitor.page.get_by_role("heading", name="Fontes temporariamente indisponíveis")).to_be_visible()
+        expect(visitor.page.get_by_role("button", name="Tentar de novo")).to_be_visible()
+        assert re.search(r"nenhum|nada |0 licita|corresponde", visitor.seen, re.IGNORECASE) is None
+
+    @desktop_only
+    def test_a_retry_asks_the_same_again(self, visitor, script):
+        script.ending = "outage"
+        visitor.ask_and_finish()
+        first = visitor.page.url
+        script.ending = "complete"
+
+        visitor.page.get_by_role("button", name="Tentar de novo").click()
+        visitor.page.wait_for_url(lambda url: url != first)
+        visitor.served.tell()
+
+        expect(visitor.page.get_by_role("heading", name="Busca concluída")).to_be_visible()
+        assert script.asked[0].query == script.asked[1].query
+
+    def test_a_true_empty_result_says_that_everything_was_looked_at(self, visitor, script):
+        script.ending = "empty"
+        visitor.ask_and_finish()
+
+        expect(visitor.page.locator("#empty")).to_contain_text("Nenhuma licitação corresponde a esta busca")
+        expect(visitor.page.locator(".banner")).to_have_attribute("data-tone", "operational")
+
+    @desktop_only
+    def test_waits_for_the_documents_in_words(self, visitor):
+        visitor.ask()
+        visitor.served.tell(until=Completed)
+
+        expect(visitor.page.get_by_role("heading", name="Busca concluída")).to_be_visible()
+        expect(visitor.page.locator("#spreadsheet")).to_have_text("Preparando a planilha…")
+        expect(visitor.page.locator("#summary-text")).to_have_text("Escrevendo o resumo…")
+        visitor.served.tell()
+        with visitor.page.expect_download() as download:
+            visitor.page.get_by_role("link", name="Baixar planilha").click()
+        assert download.value.suggested_filename.endswith(".xlsx")
