@@ -205,6 +205,31 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     raise typer.Exit(_run(go()))
 
 
+@app.command()
+def bench(
+    processes: Annotated[bool, typer.Option("--processes", help="Um processo por serviço.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Mede esta máquina com os dados gravados, sem internet."""
+    from farol.bench import measure  # noqa: PLC0415 - see the module's docstring
+
+    terminal = sys.stdout
+    if not as_json:
+        _line(f"{'':<28}{'segundos':>9}{'1ª linha':>10}{'linhas':>8}{'pedidos':>9}")
+
+    async def go() -> int:
+        async for each in measure(today=_today(), processes=processes):
+            if as_json:
+                _say(orjson.dumps(each.fields).decode(), terminal)
+                continue
+            first = "" if each.first_rows_seconds is None else f"{each.first_rows_seconds:.2f}"
+            counts = f"{_or_blank(each.rows):>8}{_or_blank(each.requests):>9}"
+            _say(f"{each.what:<28}{each.seconds:>9.2f}{first:>10}{counts}", terminal)
+        return 0
+
+    raise typer.Exit(_run(go()))
+
+
 def main() -> None:
     """The entry of the console script."""
     app()
@@ -262,6 +287,10 @@ def _gist(data: dict[str, Any]) -> str:
     if words is None and "uf" in data:
         words = " ".join(str(data[name]) for name in ("uf", "status", "items_count", "total") if name in data)
     return str(words or "")
+
+
+def _or_blank(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _line(text: str) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -73,6 +73,21 @@ async def up(wanted: Wanted, *, say: Callable[[str], None], today: date) -> int:
 
 
 async def _serve(wanted: Wanted, state: Path, *, say: Callable[[str], None]) -> int:
+    say("Iniciando o Farol…")
+    async with running(wanted, state) as endpoint:
+        _greet(wanted, endpoint.url, say)
+        if wanted.example is not None:
+            code = await _example(wanted.example, wanted.place, say=say)
+            if wanted.once:
+                return code
+            say(f"Farol segue em {endpoint.url}; Ctrl-C encerra.")
+        await asyncio.Event().wait()
+    return 0
+
+
+@asynccontextmanager
+async def running(wanted: Wanted, state: Path) -> AsyncIterator[Endpoint]:
+    """Everything started and ready for searches; stopped in the reverse order."""
     pids: dict[str, int] = {"supervisor": os.getpid()}
 
     def started(name: str, pid: int) -> None:
@@ -80,15 +95,12 @@ async def _serve(wanted: Wanted, state: Path, *, say: Callable[[str], None]) -> 
         wanted.place.write_pids(pids)
 
     port = http_port(wanted.port)
-    say("Iniciando o Farol…")
     url = f"http://127.0.0.1:{port}"
     async with AsyncExitStack() as stack:
         nats_url = wanted.nats_url
         if nats_url is None:
-            server = await stack.enter_async_context(
-                kept_nats(state / "nats", restarted=lambda pid: started("nats", pid))
-            )
-            nats_url = server.url
+            server = kept_nats(state / "nats", restarted=lambda pid: started("nats", pid))
+            nats_url = (await stack.enter_async_context(server)).url
         await provision(nats_url)
         environment = {
             "NATS_URL": nats_url,
@@ -108,14 +120,7 @@ async def _serve(wanted: Wanted, state: Path, *, say: Callable[[str], None]) -> 
         wanted.place.write_key(wanted.key)
         wanted.place.write_endpoint(endpoint)
         log.info("farol_up", url=url, sources=wanted.sources, processes=wanted.processes)
-        _greet(wanted, url, say)
-        if wanted.example is not None:
-            code = await _example(wanted.example, wanted.place, say=say)
-            if wanted.once:
-                return code
-            say(f"Farol segue em {url}; Ctrl-C encerra.")
-        await asyncio.Event().wait()
-    return 0
+        yield endpoint
 
 
 async def _services(
