@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.domain.catalogue import Catalogue
-from classifier.domain.engine import Automaton, Hit
+from classifier.domain.engine import Automaton, Hit, outermost
 from classifier.domain.relevance import Judge
 from classifier.domain.scoring import Labelled
 from classifier.domain.text import Words, form_of, words_of
@@ -68,3 +68,13 @@ class TestAutomaton:
                 starts[index] = at
                 at += len(words.forms[index]) + 1
             assert {(hit.pattern, starts[hit.first]) for hit in automaton.find(words)} == naive
+
+
+class TestOutermost:
+    @given(st.lists(PHRASES, min_size=1, max_size=8), st.lists(WORDS, max_size=20).map(" ".join))
+    def test_keeps_what_comparing_every_pair_would_keep(self, patterns: list[str], text: str) -> None:
+        words = words_of(text)
+        hits = Automaton([form_of(pattern) for pattern in patterns]).find(words)
+        spans = {(h.first, h.last) for h in hits if not any(h.within(other) for other in hits)}
+        assert {(h.first, h.last) for h in outermost(hits, words)} == spans
+        assert len(outermost(hits, words)) == len(spans)

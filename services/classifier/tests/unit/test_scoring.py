@@ -15,10 +15,10 @@ class TestScoreOnTheDevRecords:
         assert dev.bids == 3422
 
     def test_is_precise(self, dev: Score) -> None:
-        assert dev.micro.precision >= 0.955
+        assert dev.micro.precision >= 0.96
 
     def test_misses_little(self, dev: Score) -> None:
-        assert dev.micro.recall >= 0.935
+        assert dev.micro.recall >= 0.948
 
     def test_leaves_few_bids_open(self, dev: Score) -> None:
         assert dev.uncertain_share <= 0.08

@@ -62,3 +62,11 @@ class TestJudgeBid:
             assert "pncp" not in said
             assert "portal de compras" not in said
             assert "não informado" in said
+
+    def test_stays_small_on_a_text_made_of_terms(self, make_bid: Any, judge: Judge) -> None:
+        terms = [entry.term for entry in judge.entries if entry.sector == "vestuario"]
+        text = " ".join(terms * 20)
+        outcome = judge_bid(
+            make_bid(text), lens=Lens(sector="vestuario"), judge=judge, own=None, now=NOW, viability_enabled=True
+        )
+        assert len(outcome.to_json()) - len(make_bid(text).to_json()) < 8_000

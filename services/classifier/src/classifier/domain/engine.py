@@ -1,6 +1,6 @@
 """One automaton over every term of every sector: all whole-word occurrences of all of them, in one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
@@ -57,6 +57,39 @@ class Automaton:
                 hits.extend(Hit(first, last, index) for index in self._by_form[self._forms[node]])
         hits.sort()
         return hits
+
+
+class Cover:
+    """Which hits lie over which: looks only as far back as the longest hit reaches, so that any text is linear."""
+
+    def __init__(self, hits: Iterable[Hit], words: Words) -> None:
+        """Distances are counted in telling words: between two of them there may be any number of others."""
+        self._place = {index: place for place, index in enumerate(words.kept)}
+        self._starting: dict[int, list[Hit]] = {}
+        self._reach = 0
+        for hit in hits:
+            start = self._place[hit.first]
+            self._starting.setdefault(start, []).append(hit)
+            self._reach = max(self._reach, self._place[hit.last] - start)
+
+    def over(self, hit: Hit) -> Iterator[Hit]:
+        """The hits that cover every word of this one, itself among them if it is one of them."""
+        place = self._place[hit.first]
+        for start in range(max(0, place - self._reach), place + 1):
+            for other in self._starting.get(start, ()):
+                if other.last >= hit.last:
+                    yield other
+
+
+def outermost(hits: Iterable[Hit], words: Words) -> list[Hit]:
+    """The hits that no longer one covers, the first of those on the same words."""
+    ordered = sorted(hits)
+    cover = Cover(ordered, words)
+    kept: dict[tuple[int, int], Hit] = {}
+    for hit in ordered:
+        if not any(hit.within(other) for other in cover.over(hit)):
+            kept.setdefault((hit.first, hit.last), hit)
+    return list(kept.values())
 
 
 def _boundaries(words: Words) -> tuple[dict[int, int], dict[int, int]]:

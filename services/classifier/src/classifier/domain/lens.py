@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from classifier.domain.clause import Grammarian
-from classifier.domain.engine import Automaton
+from classifier.domain.engine import Automaton, outermost
 from classifier.domain.relevance import Find, Finding, Reading, is_generic, zoned
 from classifier.domain.text import form_of, words_of
 from contracts.classification import RejectReason, Zone
@@ -30,8 +30,7 @@ class OwnTerms:
         head = min((clause.segment[hit.first] for hit in hits), default=None)
         reading = Reading(words=words, clause=clause, hits=tuple(hits), shown=tuple(hits), head=head)
         if hits:
-            outer = [h for h in hits if not any(h.within(other) for other in hits)]
-            finds = tuple(Find(self._terms[h.pattern], h.first, h.last) for h in outer)
+            finds = tuple(Find(self._terms[h.pattern], h.first, h.last) for h in outermost(hits, words))
             return reading, zoned(reading, finds, trace=[f"own:{find.term}" for find in finds])
         if is_generic(reading):
             return reading, Finding(zone=Zone.ZERO_MATCH, trace=("generic",))

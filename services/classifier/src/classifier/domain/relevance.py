@@ -8,13 +8,14 @@ Density = telling words under the finds that count / telling words from the star
 clause. Telling words leave out function words, numbers and procurement's own words.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from classifier.domain.catalogue import Catalogue, expand
 from classifier.domain.clause import Clause, Grammarian
-from classifier.domain.engine import Automaton, Hit
+from classifier.domain.engine import Automaton, Cover, Hit, outermost
 from classifier.domain.text import Words, form_of, words_of
 from contracts.classification import RejectReason, Zone
 
@@ -40,6 +41,7 @@ class Kind(StrEnum):
 ELSEWHERE = "-"
 """The sector of no sector: owns what the grammar lists as elsewhere."""
 _TERMS = (Kind.STRONG, Kind.WEAK, Kind.VAGUE)
+_COVERING = (*_TERMS, Kind.EXCLUSION)
 _VAGUE_REACH = 2
 """Clauses after a vague term in which a plain one still says what is bought."""
 
@@ -122,8 +124,7 @@ class Judge:
         words = words_of(objeto)
         clause = self.grammarian.cut(words)
         hits = self.automaton.find(words)
-        shown = self._unhidden(hits)
-        head, shown = self._head(clause, shown)
+        head, shown = self._head(words, clause, self._unhidden(words, hits))
         counted = self._counted(words, clause, shown, head) if head is not None else {}
         return Reading(words=words, clause=clause, hits=tuple(hits), shown=tuple(shown), counted=counted, head=head)
 
@@ -132,7 +133,7 @@ class Judge:
         counted = reading.counted.get(sector, ())
         if not counted:
             return self._without_finds(reading, sector)
-        finds = tuple(Find(self.entries[h.pattern].term, h.first, h.last) for h in _outermost(counted))
+        finds = tuple(Find(self.entries[h.pattern].term, h.first, h.last) for h in outermost(counted, reading.words))
         trace = [f"term:{find.term}" for find in finds]
         for hit in reading.hits:
             entry = self.entries[hit.pattern]
@@ -152,13 +153,14 @@ class Judge:
         """The sectors that the rules alone, settled without an arbiter, take a bid into."""
         return [sector for sector in reading.counted if sector != ELSEWHERE and self.finding(reading, sector).settled]
 
-    def _head(self, clause: Clause, shown: Sequence[Hit]) -> tuple[int | None, list[Hit]]:
+    def _head(self, words: Words, clause: Clause, shown: Sequence[Hit]) -> tuple[int | None, list[Hit]]:
         """The segment that names what is bought, and the hits left: vague ones only where they are all there is."""
         vague = [hit for hit in shown if self.entries[hit.pattern].kind is Kind.VAGUE]
+        cover = Cover(vague, words)
         plain = [
             hit
             for hit in shown
-            if self.entries[hit.pattern].kind is not Kind.VAGUE and not any(hit.within(cover) for cover in vague)
+            if self.entries[hit.pattern].kind is not Kind.VAGUE and not any(hit.within(v) for v in cover.over(hit))
         ]
         head = min((clause.segment[hit.first] for hit in plain), default=None)
         if not vague:
@@ -185,22 +187,23 @@ class Judge:
             return Finding(zone=Zone.ZERO_MATCH, trace=("generic",))
         return Finding(reject=RejectReason.NO_MATCH, trace=("no_match",))
 
-    def _unhidden(self, hits: Sequence[Hit]) -> list[Hit]:
+    def _unhidden(self, words: Words, hits: Sequence[Hit]) -> list[Hit]:
         """A longer term of another sector, or an exclusion of the same, hides what it covers."""
-        terms = [h for h in hits if self.entries[h.pattern].kind in _TERMS]
-        covers = [h for h in hits if self.entries[h.pattern].kind is Kind.EXCLUSION]
-        if len(terms) + len(covers) == 1:
-            return terms
-        return [h for h in terms if not self._hidden(h, terms, covers)]
+        cover = Cover((h for h in hits if self.entries[h.pattern].kind in _COVERING), words)
+        return [h for h in hits if self.entries[h.pattern].kind in _TERMS and not self._hidden(h, cover)]
 
-    def _hidden(self, hit: Hit, terms: Sequence[Hit], covers: Sequence[Hit]) -> bool:
+    def _hidden(self, hit: Hit, cover: Cover) -> bool:
         sector = self.entries[hit.pattern].sector
-        for cover in covers:
-            if self.entries[cover.pattern].sector == sector and cover.first <= hit.first and hit.last <= cover.last:
-                return True
-        return any(self.entries[t.pattern].sector != sector and hit.within(t) for t in terms) and not any(
-            self.entries[t.pattern].sector == sector and hit.within(t) for t in terms
-        )
+        elsewhere = own = False
+        for other in cover.over(hit):
+            entry = self.entries[other.pattern]
+            if entry.kind is Kind.EXCLUSION:
+                if entry.sector == sector:
+                    return True
+            elif hit.within(other):
+                own = own or entry.sector == sector
+                elsewhere = elsewhere or entry.sector != sector
+        return elsewhere and not own
 
     def _counted(self, words: Words, clause: Clause, shown: Sequence[Hit], head: int) -> dict[str, tuple[Hit, ...]]:
         """In the clause that names what is bought, the finds that are bought."""
@@ -208,10 +211,11 @@ class Judge:
         strong = [hit for hit in here if self.entries[hit.pattern].kind is Kind.STRONG]
         leading: list[Hit] = []
         sectors: set[str] = set()
+        attachments = self._attachments_before(words)
         reach = -1
         for hit in strong:
             sector = self.entries[hit.pattern].sector
-            if not leading or sector in sectors or not self._attached(words, reach, hit.first):
+            if not leading or sector in sectors or attachments[hit.first] == attachments[reach + 1]:
                 leading.append(hit)
                 sectors.add(sector)
                 reach = max(reach, hit.last)
@@ -226,8 +230,10 @@ class Judge:
                 counted.setdefault(entry.sector, []).append(hit)
         return {sector: tuple(sorted(hits)) for sector, hits in counted.items()}
 
-    def _attached(self, words: Words, reach: int, first: int) -> bool:
-        return any(form in self.grammarian.attachments for form in words.forms[reach + 1 : first])
+    def _attachments_before(self, words: Words) -> list[int]:
+        """Per word, how many attachments stand before it."""
+        counts = (form in self.grammarian.attachments for form in words.forms)
+        return list(itertools.accumulate(counts, initial=0))
 
     def _co_occurrence(self, reading: Reading, sector: str, finds: tuple[Find, ...]) -> tuple[tuple[Find, ...], str]:
         """The finds that no rule voids, and the first rule that voided some; a trigger counts where a find stands."""
@@ -241,9 +247,8 @@ class Judge:
             kinds = by_rule[rule]
             if Kind.TRIGGER not in kinds or Kind.NEGATIVE not in kinds or Kind.POSITIVE in kinds:
                 continue
-            kept = tuple(
-                f for f in finds if not any(t.first <= f.last and f.first <= t.last for t in kinds[Kind.TRIGGER])
-            )
+            under = {index for trigger in kinds[Kind.TRIGGER] for index in range(trigger.first, trigger.last + 1)}
+            kept = tuple(f for f in finds if under.isdisjoint(range(f.first, f.last + 1)))
             if len(kept) < len(finds):
                 trigger, negative = kinds[Kind.TRIGGER][0], kinds[Kind.NEGATIVE][0]
                 voided = voided or (
@@ -277,7 +282,7 @@ def zoned(reading: Reading, finds: tuple[Find, ...], *, trace: Sequence[str]) ->
 
 def density_of(reading: Reading, finds: Sequence[Find]) -> float:
     """Telling words under the finds / telling words up to the end of the clause that names what is bought."""
-    covered = {index for find in finds for index in range(find.first, find.last + 1)}
+    covered = {i for find in finds for i in range(find.first, find.last + 1)}.intersection(reading.words.kept)
     telling, segment = reading.clause.telling, reading.clause.segment
     head = reading.head if reading.head is not None else max(segment, default=0)
     counting = [i for i, tells in enumerate(telling) if (tells and segment[i] <= head) or i in covered]
@@ -295,11 +300,6 @@ def is_generic(reading: Reading) -> bool:
         if telling and segment == 0
     ]
     return all(first)
-
-
-def _outermost(hits: Sequence[Hit]) -> list[Hit]:
-    kept = [hit for hit in hits if not any(hit.within(other) for other in hits)]
-    return [hit for n, hit in enumerate(kept) if not any((h.first, h.last) == (hit.first, hit.last) for h in kept[:n])]
 
 
 def _entries(catalogue: Catalogue) -> list[Entry]:

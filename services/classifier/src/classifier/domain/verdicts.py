@@ -14,6 +14,8 @@ KEYWORD_SCORE = 95
 RULES_WITHOUT_LLM_SCORE = 50
 MAX_EVIDENCE = 5
 """Quotes kept per verdict: the first ones name what is bought."""
+MAX_TERMS = 20
+"""Terms and steps kept per verdict, so that no text makes a verdict large."""
 
 Outcome = AcceptedBid | RejectedBid | UncertainBid
 
@@ -61,10 +63,10 @@ def _verdict(
         confidence=Confidence.HIGH if sure else Confidence.LOW,
         confidence_score=KEYWORD_SCORE if sure else RULES_WITHOUT_LLM_SCORE,
         density=finding.density,
-        matched_terms=tuple(dict.fromkeys(find.term for find in finding.finds)),
+        matched_terms=tuple(dict.fromkeys(find.term for find in finding.finds))[:MAX_TERMS],
         evidence=evidence[:MAX_EVIDENCE],
         reasons=(*_reasons(finding, evidence, lens), *marks),
-        trace=finding.trace,
+        trace=(*finding.trace[:MAX_TERMS], *finding.trace[MAX_TERMS:][-3:]),
         viability=viability,
     )
 
