@@ -20,7 +20,6 @@ from contracts.state import SearchView
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-START_WITHIN = 120
 SEARCH = ("--uf", "SP", "--uf", "MG", "--sector", "alimentacao", "--days", "10")
 
 
