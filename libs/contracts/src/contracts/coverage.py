@@ -1,7 +1,7 @@
 """How much of the country was really looked at: DESIGN section 5's formula, over the `gathered` facts of one search."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from contracts.fetch import SliceStatus
@@ -10,9 +10,6 @@ from contracts.places import UF
 from contracts.search import AskedSource
 from contracts.state import Coverage, Freshness, OperationalState, UfStatus, UfStatusKind
 from contracts.values import Source
-
-FRESH_FOR = timedelta(hours=6)
-"""A stored slice read within this time before the search was asked is fresh, an older one stale (B01)."""
 
 Method = Literal["live", "mixed", "cached"]
 
@@ -24,16 +21,15 @@ _PARTIAL_FROM = 50
 GatheredByPlace = Mapping[tuple[Source, UF], Gathered]
 
 
-def coverage_of(
-    asked: Sequence[AskedSource], *, days: int, gathered: GatheredByPlace, asked_at: datetime, over: bool = False
-) -> Coverage:
+def coverage_of(asked: Sequence[AskedSource], *, days: int, gathered: GatheredByPlace, over: bool = False) -> Coverage:
     """The coverage of one search.
 
+    What is fresh is the ledger's word: it depends on the day and on when it was read (DESIGN 4.5).
     `days` is how many publication days each combination is asked for (1 for the list `open today`). Until `over`, a UF
     that some asked source has not reported yet is `pending`; afterwards it is judged by what was reported.
     """
     ufs = sorted({uf for each in asked for uf in each.ufs})
-    detail = tuple(_uf_status(uf, asked, days=days, gathered=gathered, asked_at=asked_at, over=over) for uf in ufs)
+    detail = tuple(_uf_status(uf, asked, days=days, gathered=gathered, over=over) for uf in ufs)
     slices_asked = sum(uf.slices_asked for uf in detail)
     slices_complete = sum(uf.slices_complete for uf in detail)
     used = _used([run for fact in gathered.values() for run in fact.runs])
@@ -42,7 +38,7 @@ def coverage_of(
         ufs_requested=len(ufs),
         ufs_processed=sum(uf.status not in {UfStatusKind.FAILED, UfStatusKind.PENDING} for uf in detail),
         ufs_failed=sum(uf.status is UfStatusKind.FAILED for uf in detail),
-        freshness=_freshness(used, asked_at),
+        freshness=_freshness(used),
         ufs_status_detail=detail,
         slices_asked=slices_asked,
         slices_complete=slices_complete,
@@ -86,9 +82,7 @@ def sources_failed(asked: Sequence[AskedSource], gathered: GatheredByPlace) -> t
     )
 
 
-def _uf_status(
-    uf: UF, asked: Sequence[AskedSource], *, days: int, gathered: GatheredByPlace, asked_at: datetime, over: bool
-) -> UfStatus:
+def _uf_status(uf: UF, asked: Sequence[AskedSource], *, days: int, gathered: GatheredByPlace, over: bool) -> UfStatus:
     places = [each for each in asked if uf in each.ufs]
     facts = [gathered[each.source, uf] for each in places if (each.source, uf) in gathered]
     runs = [run for fact in facts for run in fact.runs]
@@ -98,7 +92,7 @@ def _uf_status(
     if len(facts) < len(places) and not over:
         status = UfStatusKind.PENDING
     elif complete == slices_asked:
-        stale = _freshness(used, asked_at) is Freshness.CACHED_STALE
+        stale = _freshness(used) is Freshness.CACHED_STALE
         status = UfStatusKind.CACHED if stale or not any(run.live for run in used) else UfStatusKind.COMPLETE
     else:
         status = UfStatusKind.PARTIAL if used or any(fact.records for fact in facts) else UfStatusKind.FAILED
@@ -126,13 +120,13 @@ def _oldest(used: Iterable[SliceRun]) -> datetime | None:
     return min((run.fetched_at for run in used if run.fetched_at), default=None)
 
 
-def _freshness(used: Sequence[SliceRun], asked_at: datetime) -> Freshness | None:
+def _freshness(used: Sequence[SliceRun]) -> Freshness | None:
     if not used:
         return None
-    stored = _oldest([run for run in used if not run.live])
-    if stored is None:
+    stored = [run for run in used if not run.live]
+    if not stored:
         return Freshness.LIVE
-    return Freshness.CACHED_FRESH if asked_at - stored <= FRESH_FOR else Freshness.CACHED_STALE
+    return Freshness.CACHED_STALE if any(run.stale for run in stored) else Freshness.CACHED_FRESH
 
 
 def _method(used: Sequence[SliceRun]) -> Method | None:

@@ -184,7 +184,6 @@ class SearchState:
             self.planned.asked,
             days=len(self.requested.query.days),
             gathered=self.gathered,
-            asked_at=self.requested.created_at,
             over=over,
         )
 

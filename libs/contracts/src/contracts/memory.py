@@ -51,6 +51,8 @@ class SliceRun(Value):
     """The oldest fetch of the run; None when never fetched."""
     live: bool = False
     """Whether all of it was fetched for this search, or while it ran."""
+    stale: bool = False
+    """Whether the ledger held it due for another look when the search was asked."""
 
     @property
     def days(self) -> int:

@@ -104,6 +104,7 @@ def gathered(
             why=None if status is SliceStatus.COMPLETE else "timeout.modalidade",
             fetched_at=NOW - age if read else None,
             live=live and read,
+            stale=read and age > timedelta(hours=6),
         )
         for modalidade in asked
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts.coverage import coverage_of, operational_state, reliability, sources_failed
 from contracts.fetch import SliceStatus
 from contracts.places import UF
-from contracts.samples import NOW, gathered, planned, requested
+from contracts.samples import gathered, planned, requested
 from contracts.state import Freshness, OperationalState, UfStatusKind
 from contracts.values import Source
 
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 def cover(*facts, over=True, asked=ASKED):
     return coverage_of(
-        asked, days=10, gathered={(f.source, f.uf): f for f in facts}, asked_at=NOW, over=over
+        asked, days=10, gathered={(f.source, f.uf): f for f in facts}, over=over
     )  # fmt: skip
 
 

@@ -205,11 +205,13 @@ def _run(record: SliceRecord | None, modalidade: Modalidade, day: date, asked_at
         why=why,
         fetched_at=record.fetched_at,
         live=record.fetched_at is not None and record.done_at is not None and record.done_at >= asked_at,
+        stale=record.fetched_at is not None and asked_at >= fresh_until(day, record.fetched_at),
     )
 
 
 def _alike(said: Mapping[date, SliceRun], a: date, b: date) -> bool:
-    return (said[a].status, said[a].why, said[a].live) == (said[b].status, said[b].why, said[b].live)
+    one, other = said[a], said[b]
+    return (one.status, one.why, one.live, one.stale) == (other.status, other.why, other.live, other.stale)
 
 
 def _consecutive(days: Sequence[date], joins: Callable[[date, date], bool]) -> Iterator[tuple[date, date]]:

@@ -43,9 +43,7 @@ def answer_of(state: SearchState, *, now: datetime, revision: int = 1) -> Answer
     before = state.counts()
     counts = Counts(fetched=before.fetched, accepted=len(accepted), rejected=before.fetched - len(accepted))
     gathered = {place: _as_judged(fact, state) for place, fact in state.gathered.items()}
-    coverage = coverage_of(
-        state.planned.asked, days=len(query.days), gathered=gathered, asked_at=state.requested.created_at, over=True
-    )
+    coverage = coverage_of(state.planned.asked, days=len(query.days), gathered=gathered, over=True)
     status = _status(state, coverage=coverage, counts=counts)
     missing = sources_failed(state.planned.asked, gathered)
     return Answer(
@@ -109,6 +107,6 @@ def _reason(coverage: Coverage) -> str:
     noun = "estado" if coverage.ufs_requested == 1 else "estados"
     said = f"Cobertura de {coverage.coverage_pct}%: {whole} de {coverage.ufs_requested} {noun} com consulta completa."
     if coverage.slices_complete == coverage.slices_asked:
-        return f"{said} Parte dos dados foi lida há mais de 6 horas."
+        return f"{said} Parte dos dados é de uma consulta anterior, que já pedia atualização."
     short = [uf.uf.value for uf in coverage.ufs_status_detail if uf.slices_complete < uf.slices_asked]
     return f"{said} Consulta incompleta: {', '.join(short)}."

@@ -21,7 +21,7 @@ class BusMemory:
 
     async def needed(self, claim: FetchClaim) -> tuple[FetchRange, ...] | None:
         """What is still to be fetched of a claim; None when nobody answers in time."""
-        query = NeededQuery(source=claim.source, uf=claim.uf, ranges=claim.ranges)
+        query = NeededQuery(source=claim.source, uf=claim.uf, ranges=claim.ranges, newer_than=claim.newer_than)
         try:
             reply = await self._bus.request(NEEDED, query, timeout=PATIENCE)
         except Unavailable:
