@@ -72,6 +72,25 @@ def visitor(browser: Browser, served: Any, size: tuple[int, int]) -> Iterator[Vi
 desktop_only = pytest.mark.parametrize("size", [(1280, 900)], ids=["desktop"])
 
 
+class TestEntrance:
+    @desktop_only
+    def test_lets_in_whoever_has_the_key(self, visitor):
+        page = visitor.page
+        page.context.clear_cookies()
+        page.goto(f"{visitor.served.url}/")
+        assert page.url.endswith("/entrar")
+
+        page.get_by_label("Chave de acesso").fill("farol_page_errada")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Chave não reconhecida.")).to_be_visible()
+        page.get_by_label("Chave de acesso").fill(KEY)
+        page.keyboard.press("Enter")
+
+        expect(page.get_by_role("button", name="Buscar licitações")).to_be_visible()
+        assert len(visitor.complaints) == 1
+        visitor.complaints.clear()
+
+
 class TestSearch:
     def test_moves_without_a_reload(self, visitor):
         page, served = visitor.page, visitor.served

@@ -17,15 +17,24 @@ _FORM = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Farol — Entrar</title>
+<link rel="icon" type="image/svg+xml" href="/favicon.ico">
+<link rel="stylesheet" href="/static/now/base.css">
+<link rel="stylesheet" href="/static/now/form.css">
 </head>
 <body>
+<header class="sky">
+<div class="wide top"><p class="brand"><img src="/favicon.ico" alt="" width="34" height="34">Farol</p></div>
+</header>
 <main>
-<h1>Farol</h1>
-<form method="post" action="/entrar">
-<p>{message}</p>
-<label>Chave de acesso <input type="password" name="key" required autofocus autocomplete="current-password"></label>
-<button>Entrar</button>
+<form class="wide entrance" method="post" action="/entrar">
+<h1>Entrar</h1>
+<p id="message">{message}</p>
+<label for="key">Chave de acesso</label>
+<input id="key" name="key" type="password" aria-describedby="message" autocomplete="current-password"
+required autofocus>
+<button class="primary">Entrar</button>
 </form>
 </main>
 </body>

@@ -15,7 +15,8 @@ const UF_WORDS = {
 };
 const STATES = { operational: "Operacional", partial: "Parcial", degraded: "Degradado", unavailable: "Indisponível" };
 const ICONS = { operational: "certo", partial: "metade", degraded: "alerta", unavailable: "falha", gray: "relogio" };
-export const UNAVAILABLE = "Fontes temporariamente indisponíveis";
+const UNAVAILABLE = "Fontes temporariamente indisponíveis";
+const NOTHING_READ = "Não conseguimos consultar as fontes oficiais agora. Tente de novo em alguns minutos.";
 
 export function drawProgress(model) {
   const over = isOver(model);
@@ -78,7 +79,7 @@ export function outcome(model) {
     return {
       tone: "unavailable",
       title: UNAVAILABLE,
-      text: model.note && model.note !== UNAVAILABLE ? model.note : "Não conseguimos consultar as fontes oficiais agora, e não há dados guardados para esta busca. Tente de novo em alguns minutos.",
+      text: model.note?.replace(UNAVAILABLE, "").replace(/^[.\s]+/, "") || NOTHING_READ,
       retry: true,
     };
   }
