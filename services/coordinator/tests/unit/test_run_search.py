@@ -1,6 +1,6 @@
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +15,7 @@ from contracts.state import Status
 from contracts.values import Source
 from coordinator.domain.plan import Budgets
 from coordinator.handlers import run_search
+from servicekit.bus import Delivery
 
 BUDGETS = Budgets(per_source=timedelta(seconds=180), consolidation=timedelta(seconds=300))
 REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
@@ -28,12 +29,17 @@ WORLD = (
 )
 
 
+DELIVERY = Delivery(
+    subject=f"search.v1.{SEARCH_ID}.requested", sequence=1, attempt=1, correlation_id="c", stopping=asyncio.Event()
+)
+
+
 class FakeSearch:
     """A log in memory; each wait lets the next fact of the rest of the world in, or time pass to its end."""
 
     def __init__(self, world, *, log=(REQUEST,)):
         self.state = SearchState(SEARCH_ID)
-        self.now: datetime = NOW
+        self.now = NOW
         self.world = list(world)
         self.facts, self.commands, self.objects = [], [], {}
         self.sequence = 0
@@ -72,7 +78,7 @@ async def run(search: FakeSearch) -> FakeSearch:
     async def hold(_search_id):
         yield search
 
-    async for _ in run_search(REQUEST, None, hold=hold, budgets=BUDGETS, clock=lambda: search.now):
+    async for _ in run_search(REQUEST, DELIVERY, hold=hold, budgets=BUDGETS, clock=lambda: search.now):
         raise AssertionError("facts go out under the lease, none is yielded")
     return search
 
