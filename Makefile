@@ -35,6 +35,7 @@ static: .venv/.dev
 	$(BIN)/mypy libs services tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m contracts.schemas check
+	@$(BIN)/python -m servicekit.asyncapi | cmp -s - docs/asyncapi.json || { echo 'docs/asyncapi.json is not current: run `make schemas`'; exit 1; }
 	@if find libs services tests -path '*/tests/*' -name __init__.py | grep .; then \
 	  echo 'no __init__.py under tests/: with them two test files of one name become one'; exit 1; fi
 
@@ -47,8 +48,10 @@ soak: .venv/.dev system ## the full counts of the long proofs
 bench: .venv/.run ## measure
 	$(BIN)/farol bench
 
-schemas: .venv/.dev ## write the JSON schemas of all messages
+schemas: .venv/.dev ## write the JSON schemas of all messages, the AsyncAPI and the OpenAPI document
 	$(BIN)/python -m contracts.schemas write
+	$(BIN)/python -m servicekit.asyncapi > docs/asyncapi.json
+	$(BIN)/python -m gateway.document > services/gateway/openapi.json
 
 format: .venv/.dev ## format the code
 	$(BIN)/ruff format .

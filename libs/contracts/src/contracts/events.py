@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from contracts.answer import Result
+from contracts.brasileiro import quantos
 from contracts.classification import Judged
 from contracts.fold import SearchState
 from contracts.memory import Gathered
@@ -119,11 +120,17 @@ def _gathered(before: SearchState, sequence: int, fact: Gathered) -> tuple[Event
     progress = _progress(
         "fetch",
         5 + int(70 * fraction),
-        f"{fact.uf.nome}: {fact.records} licitações lidas",
+        _read(fact),
         uf=fact.uf,
         records=fact.records,
     )
     return (progress, *_uf_events(before, fact.uf, sequence, fact))
+
+
+def _read(fact: Gathered) -> str:
+    if fact.records == 0:
+        return f"{fact.uf.nome}: consulta concluída"
+    return f"{fact.uf.nome}: {quantos(fact.records, 'licitação lida', 'licitações lidas')}"
 
 
 def _uf_events(before: SearchState, uf: UF, sequence: int, fact: Gathered | Judged) -> tuple[Event, ...]:

@@ -250,6 +250,7 @@ class SearchState:
             created_at=self.requested.created_at,
             deadline=self.requested.deadline,
             finished_at=completed.at if completed else None,
+            query=self.requested.query,
         )
 
     def _status(self, *, abandoned: bool) -> Status:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from contracts.base import Value
 from contracts.places import UF
+from contracts.query import SearchQuery
 from contracts.values import SearchId, Source
 from contracts.when import UtcDatetime
 
@@ -156,4 +157,6 @@ class SearchView(Value):
     created_at: UtcDatetime
     deadline: UtcDatetime
     finished_at: UtcDatetime | None = None
+    query: SearchQuery | None = None
+    """What was asked, as normalised, so that whoever opens a link knows what it is about."""
     links: dict[str, str] = Field(default_factory=dict)

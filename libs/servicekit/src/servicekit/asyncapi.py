@@ -78,6 +78,7 @@ def _add_message(messages: dict[str, Any], schemas: dict[str, Any], name: str, s
 def main() -> None:
     """`python -m servicekit.asyncapi` prints the document."""
     json.dump(document(), sys.stdout, ensure_ascii=False, indent=2)
+    sys.stdout.write("\n")
 
 
 if __name__ == "__main__":
