@@ -42,12 +42,12 @@ class RunningFarol:
             time.sleep(0.05)
         self.endpoint = json.loads(note.read_text())
         key = (self.data_dir / "api_key").read_text().strip()
-        self.http = httpx.Client(
-            base_url=self.endpoint["url"], headers={"Authorization": f"Bearer {key}"}, timeout=10
-        )
+        self.http = httpx.Client(base_url=self.endpoint["url"], headers={"Authorization": f"Bearer {key}"}, timeout=10)
 
     def log(self) -> str:
-        return "".join(path.read_text() for path in (self.data_dir / "out.txt", self.data_dir / "farol.log") if path.exists())
+        return "".join(
+            path.read_text() for path in (self.data_dir / "out.txt", self.data_dir / "farol.log") if path.exists()
+        )
 
     def lines(self) -> list[dict[str, Any]]:
         path = self.data_dir / "farol.log"
