@@ -222,6 +222,7 @@ class TestReport:
         first, second = keys(make)
         state = Gathering(make.gather(), reported=(), now=make.now)
         state.learn(told([first]), now=make.now, retry_delay=NO_DELAY)
+        state.caught_up()
         fact = state.report(UF.SP, pages=3, now=make.now + timedelta(seconds=2))
         assert [(run.day_from, run.status, run.why, run.live) for run in fact.runs] == [
             (first.day, SliceStatus.COMPLETE, None, True),

@@ -36,6 +36,8 @@ class Memory:
 
     kept: Kept = field(default_factory=Kept)
     away: bool = False
+    bids_away: bool = False
+    """SQL that goes away between the ledger and the bids."""
     records: list[Any] = field(default_factory=list)
     bids: list[Any] = field(default_factory=list)
     seq_is: int = 1
@@ -56,12 +58,17 @@ class Memory:
         self._check()
         return self.records
 
-    async def stored(self, source: Source, uf: UF, **_asked: Any) -> AsyncIterator[list[Any]]:
+    def _check_bids(self) -> None:
         self._check()
+        if self.bids_away:
+            raise DependencyAway("sql")
+
+    async def stored(self, source: Source, uf: UF, **_asked: Any) -> AsyncIterator[list[Any]]:
+        self._check_bids()
         yield [each for each in self.bids if each.bid.uf is uf]
 
     async def news(self, source: Source, **_asked: Any) -> AsyncIterator[list[Any]]:
-        self._check()
+        self._check_bids()
         yield self.bids
 
     async def pages(self, source: Source, uf: UF, **_asked: Any) -> int:
@@ -173,6 +180,37 @@ class TestGather:
 
         out = await run(make.gather(days=make.days(1)), memory, LogAndClaims(), Script(make.now, back()))
         assert [type(each) for each in out] == [JudgeBids, Gathered]
+
+    async def test_does_not_call_complete_what_it_could_not_read(self, make: Any, stored_bid: Any) -> None:
+        """The ledger says that all of it is there, but SQL went away before the bids were read."""
+        memory = Memory(records=make.records(make.end()), bids=[stored_bid(make.bid())], bids_away=True)
+        out = await run(make.gather(days=make.days(1)), memory, LogAndClaims(), Script(make.now))
+        assert [type(each) for each in out] == [Gathered]
+        assert [(each.status, each.why) for each in out[0].runs] == [(SliceStatus.FAILED, "memory.away")]
+
+    async def test_does_not_call_complete_the_news_that_it_could_not_read(self, make: Any, stored_bid: Any) -> None:
+        memory = Memory()
+
+        def fetched_and_then_gone() -> Iterator[Heard]:
+            memory.seq_is, memory.bids_away = 2, True
+            memory.records, memory.bids = make.records(make.end()), [stored_bid(make.bid())]
+            yield Heard()
+
+        script = Script(make.now, fetched_and_then_gone())
+        out = await run(make.gather(days=make.days(1)), memory, LogAndClaims(), script)
+        assert [(each.status, each.why) for each in out[-1].runs] == [(SliceStatus.FAILED, "memory.away")]
+
+    async def test_counts_what_it_reads_at_the_end_after_all(self, make: Any, stored_bid: Any) -> None:
+        memory = Memory(records=make.records(make.end()), bids=[stored_bid(make.bid())], bids_away=True)
+
+        def bids_are_back() -> Iterator[Heard]:
+            yield Heard()
+            memory.bids_away = False
+            yield Heard()
+
+        out = await run(make.gather(days=make.days(1)), memory, LogAndClaims(), Script(make.now, bids_are_back()))
+        assert [type(each) for each in out] == [JudgeBids, Gathered]
+        assert {each.status for each in out[1].runs} == {SliceStatus.COMPLETE}
 
     async def test_refuses_what_it_cannot_gather_yet(self, make: Any) -> None:
         with pytest.raises(Rejected):

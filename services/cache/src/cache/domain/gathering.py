@@ -67,7 +67,8 @@ class Gathering:
         self._emitted: dict[UF, dict[BidId, str]] = defaultdict(dict)
         self._batches: dict[UF, dict[str, None]] = defaultdict(dict)
         self._held: dict[UF, _Held] = {}
-        self._passed_over: set[UF] = set()
+        self._passed_over: dict[UF, set[SliceKey]] = defaultdict(set)
+        self._unread: set[SliceKey] = set()
         self._begun = now
 
     # -- time
@@ -89,10 +90,19 @@ class Gathering:
         """With `force_refresh`, what was fetched before the search was asked is due."""
         return self.command.asked_at if self.command.force_refresh else None
 
-    def learn(self, records: Iterable[SliceRecord], *, now: datetime, retry_delay: timedelta) -> None:
-        """Take what the ledger says: slices that are well, or tried often enough, are waited for no more."""
+    def learn(
+        self, records: Iterable[SliceRecord], *, now: datetime, retry_delay: timedelta, heard: bool = False
+    ) -> None:
+        """Take what the ledger says: slices that are well, or tried often enough, are waited for no more.
+
+        What was `heard` came with its bids; the bids of other slices still have to be read (`caught_up`).
+        """
         for record in records:
             self.ledger[record.key] = record
+            if heard:
+                self._unread.discard(record.key)
+            else:
+                self._unread.add(record.key)
             waiting = self._waiting.get(record.key.uf)
             if waiting is None or record.key not in waiting:
                 continue
@@ -184,7 +194,7 @@ class Gathering:
             if not self._asked(each) or self._emitted[bid.uf].get(bid.id) == each.hash:
                 continue
             if not last and each.last_seen < self.command.asked_at and self._stays_open(bid.uf, each):
-                self._passed_over.add(bid.uf)
+                self._passed_over[bid.uf].add(SliceKey(bid.uf, bid.modalidade, bid.day))
                 continue
             self._emitted[bid.uf][bid.id] = each.hash
             self._held.setdefault(bid.uf, _Held([], now)).bids.append(each)
@@ -202,7 +212,15 @@ class Gathering:
 
     def passed_over(self, uf: UF) -> bool:
         """Whether stored bids of this UF were left for its end."""
-        return uf in self._passed_over
+        return bool(self._passed_over.get(uf))
+
+    def caught_up(self, uf: UF | None = None) -> None:
+        """Every bid of the slices learned so far was read; of one UF: those that were passed over as well."""
+        if uf is None:
+            self._unread.clear()
+        else:
+            self._unread = {key for key in self._unread if key.uf is not uf}
+            self._passed_over.pop(uf, None)
 
     def ready(self, *, now: datetime, linger: timedelta, flush: Collection[UF] = ()) -> list[JudgeBids]:
         """The batches to emit now: full ones, those that have lingered, and all of the UFs to flush."""
@@ -256,7 +274,13 @@ class Gathering:
             source=self.source,
             uf=uf,
             runs=runs(
-                uf, self.command.modalidades, self.command.days, self.ledger, asked_at=self.command.asked_at, cut=CUT
+                uf,
+                self.command.modalidades,
+                self.command.days,
+                self.ledger,
+                asked_at=self.command.asked_at,
+                cut=CUT,
+                unread=self._unread | self._passed_over.get(uf, set()),
             ),
             batches=tuple(batches),
             records=records,
@@ -280,7 +304,10 @@ class Gathering:
             end = progress.end
             asked = (each for each in slices_of_end(end) if each in self._waiting.get(each.uf, ()))
             self.learn(
-                [after_end(self.ledger.get(each), each, end) for each in asked], now=now, retry_delay=retry_delay
+                [after_end(self.ledger.get(each), each, end) for each in asked],
+                now=now,
+                retry_delay=retry_delay,
+                heard=True,
             )
 
 

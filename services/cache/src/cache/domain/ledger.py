@@ -1,6 +1,6 @@
 """The ledger of what was looked at: how fresh a slice is, what an end of a fetch makes of it, what is still needed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache, partial
@@ -17,6 +17,9 @@ FRESH_SAME_DAY = timedelta(minutes=30)
 FRESH_NEXT_DAY = timedelta(hours=6)
 """Late publications and corrections mostly come on the day after."""
 FRESH_OLDER = timedelta(hours=24)
+
+UNREAD = "memory.away"
+"""Why a slice does not count that the ledger knows, but whose bids could not be read for this search."""
 
 EVERY_UF: tuple[UF, ...] = tuple(UF)
 """The 27 and `XX`: what a national end speaks of."""
@@ -171,17 +174,21 @@ def runs(
     *,
     asked_at: datetime,
     cut: str,
+    unread: Collection[SliceKey] = (),
 ) -> tuple[SliceRun, ...]:
     """What the ledger says of each asked slice of one UF, each counted once, equal neighbours joined.
 
     A look counts as live when its fetch was over after the search was asked. `cut` is why a slice that nobody has
-    tried since is missing.
+    tried since is missing. A slice whose bids are `unread` was not looked at for this search, whatever the ledger says.
     """
     ordered = sorted(set(days))
     joined = []
     for modalidade in dict.fromkeys(modalidades):
         each_day = {
-            day: _run(ledger.get(SliceKey(uf, modalidade, day)), modalidade, day, asked_at, cut) for day in ordered
+            day: _unread_run(modalidade, day)
+            if (key := SliceKey(uf, modalidade, day)) in unread and key in ledger
+            else _run(ledger.get(key), modalidade, day, asked_at, cut)
+            for day in ordered
         }
         for first, last in _consecutive(ordered, partial(_alike, each_day)):
             oldest = min((at for day in days_between(first, last) if (at := each_day[day].fetched_at)), default=None)
@@ -207,6 +214,10 @@ def _run(record: SliceRecord | None, modalidade: Modalidade, day: date, asked_at
         live=record.fetched_at is not None and record.done_at is not None and record.done_at >= asked_at,
         stale=record.fetched_at is not None and asked_at >= fresh_until(day, record.fetched_at),
     )
+
+
+def _unread_run(modalidade: Modalidade, day: date) -> SliceRun:
+    return SliceRun(modalidade=modalidade, day_from=day, day_to=day, status=SliceStatus.FAILED, why=UNREAD)
 
 
 def _alike(said: Mapping[date, SliceRun], a: date, b: date) -> bool:

@@ -143,6 +143,8 @@ class _Run:
         self._seen = 0
         """Everything stored up to this `store_seq` was taken."""
         self._away_since: datetime | None = None
+        self._losses = 0
+        """How often SQL did not answer."""
         self._next_tick = now() + TICK
         self._first, self._last = min(command.days), max(command.days)
         self.ufs: tuple[UF, ...] = (*self._state.ufs, *((UF.XX,) if self._state.without_uf else ()))
@@ -150,10 +152,9 @@ class _Run:
     async def from_start_to_end(self, ear: Ear) -> AsyncIterator[Outgoing]:
         """Look, claim, emit, report; then again at each bell and tick, until no UF is open."""
         upto = await self._learn()
-        for look in (self._claim(), self._stored_bids(), self._report()):
+        for look in (self._claim(), self._read(self._stored_bids(), upto), self._report()):
             async for outgoing in look:
                 yield outgoing
-        self._seen = upto if self._away_since is None else 0
         while self._state.open:
             rung = await ear.rung(within=self._nap())
             tick = self._ticks()
@@ -207,12 +208,18 @@ class _Run:
         """Take what was stored since: the ledger first, so that the bids of every slice it calls complete are there."""
         upto = await self._learn()
         if upto != self._seen:
-            async for outgoing in self._new_bids():
+            async for outgoing in self._read(self._new_bids(), upto):
                 yield outgoing
-            if self._away_since is None:
-                self._seen = upto
         for outgoing in self._ready():
             yield outgoing
+
+    async def _read(self, bids: AsyncIterator[Outgoing], upto: int) -> AsyncIterator[Outgoing]:
+        """Emit these bids; only what was read to its end counts as read."""
+        async for outgoing in bids:
+            yield outgoing
+        if self._away_since is None:
+            self._seen = upto
+            self._state.caught_up()
 
     async def _new_bids(self) -> AsyncIterator[Outgoing]:
         if self._seen:
@@ -243,6 +250,7 @@ class _Run:
         ]
 
     def _lost(self) -> None:
+        self._losses += 1
         if self._away_since is None:
             self._away_since = self._now()
             log.warning("gather.sql_away", source=self._command.source)
@@ -275,9 +283,7 @@ class _Run:
             without = {UF.XX} if self._state.without_uf and self._state.is_last(uf) else set()
             again = {uf} if self._state.passed_over(uf) or self._away_since is not None else set()
             for each in sorted(again | without):
-                async for outgoing in self._emit(
-                    self._memory.stored(self._state.source, each, **self._days), last=True
-                ):
+                async for outgoing in self._read_again(each):
                     yield outgoing
             if not late and self._may_come_back():
                 return
@@ -285,6 +291,14 @@ class _Run:
                 yield outgoing
             fact = self._state.report(uf, pages=await self._pages(uf), now=self._now())
             yield GATHERED.message(fact, search_id=fact.search_id, source=fact.source, uf=fact.uf)
+
+    async def _read_again(self, uf: UF) -> AsyncIterator[Outgoing]:
+        """The last look at one UF: what was passed over, and what could not be read before."""
+        losses = self._losses
+        async for outgoing in self._emit(self._memory.stored(self._state.source, uf, **self._days), last=True):
+            yield outgoing
+        if self._losses == losses:
+            self._state.caught_up(uf)
 
     def _may_come_back(self) -> bool:
         return self._away_since is not None and self._now() - self._away_since < SQL_PATIENCE
