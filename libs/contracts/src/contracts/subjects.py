@@ -81,7 +81,7 @@ DLQ = Stream(
 STREAMS: tuple[Stream, ...] = (SEARCH, WORK, FETCH, PAGES, CHANGES, OPS, DLQ)
 
 ANSWERS_BUCKET = "ANSWERS"
-"""Object Store: finished answers `answers/<search_id>/<revision>` and archives."""
+"""Object Store: finished answers `answers/<search_id>/<revision>/<hash>` and archives."""
 FILES_BUCKET = "FILES"
 """Object Store: spreadsheets."""
 

@@ -1,8 +1,10 @@
 """The life of a search (DESIGN section 4): plan, gather, settle, close, report; resumed at any point from its log."""
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from contracts.answer import Answer
@@ -72,6 +74,7 @@ async def run_search(
             await _gather(search, requested, clock=clock)
             await _complete(search, clock=clock)
             await _report(search, requested, clock=clock)
+        await _archive(search)
     return
     yield  # the bus takes a generator
 
@@ -95,12 +98,23 @@ async def _gather(search: Followed, requested: Requested, *, clock: Clock) -> No
     over = requested.deadline - CLOSE_RESERVE
     while not state.everything_judged and state.cancelled is None:
         await _tell_progress(search, clock=clock)
-        by = over if state.everything_gathered else min(planned.consolidation_deadline, over)
-        moved = await search.until(lambda s: s.everything_judged or s.cancelled is not None or watch.has_news(s), by=by)
+        gathered = state.everything_gathered
+        by = over if gathered else min(planned.consolidation_deadline, over)
+        moved = await search.until(partial(_moved, watch=watch, gathered=gathered), by=by)
         for finished in watch.finished(state):
             log.info("uf_complete", **finished)
         if not moved:
             return
+
+
+def _moved(state: SearchState, *, watch: UfWatch, gathered: bool) -> bool:
+    """Whether there is something to tell, or another deadline: what is gathered may be judged until the very end."""
+    return (
+        state.everything_judged
+        or state.cancelled is not None
+        or state.everything_gathered is not gathered
+        or watch.has_news(state)
+    )
 
 
 async def _complete(search: Followed, *, clock: Clock) -> None:
@@ -110,8 +124,7 @@ async def _complete(search: Followed, *, clock: Clock) -> None:
     answer = answer_of(state, now=clock())
     ref = None
     if answer.status is not Status.EMPTY_FAILURE:
-        ref = await search.put_answer(f"answers/{answer.search_id}/{answer.revision}", encode_answer(answer))
-        await search.command(_remember(answer, ref))
+        ref = await _put(search, answer)
     breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
     await search.publish(COMPLETED.message(_completed(answer, ref), search_id=answer.search_id))
     log.info("filter_complete", rejected_by=breakdown, **answer.counts.model_dump())
@@ -125,19 +138,36 @@ async def _complete(search: Followed, *, clock: Clock) -> None:
     await _tell_progress(search, clock=clock)
 
 
+async def _put(search: Followed, answer: Answer) -> ObjectRef:
+    """Under a name of its own bytes: one who lost the lease may still write, but never over the answer that counts."""
+    content = encode_answer(answer)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return await search.put_answer(f"answers/{answer.search_id}/{answer.revision}/{digest}", content)
+
+
 async def _report(search: Followed, requested: Requested, *, clock: Clock) -> None:
     """The jobs work on the answer's revision; nobody waits for them beyond the chain."""
     completed = search.state.completed
     assert completed is not None  # noqa: S101 - _complete has written it
     by = min(completed.at + REPORT_WITHIN, requested.created_at + CLOSED_WITHIN)
     if completed.answer_ref is not None:
+        if completed.status is not Status.CANCELLED:
+            await search.command(_remember(completed, completed.answer_ref, requested))
         for command in _jobs(completed, completed.answer_ref, by=by):
             await search.command(command)
         await search.until(_reported, by=by)
-    await _tell_progress(search, clock=clock)
     search_id = requested.search_id
-    await search.publish(CLOSED.message(Closed(search_id=search_id, at=clock()), search_id=search_id))
-    await search.command(ARCHIVE.message(Archive(search_id=search_id, closed_at=clock()), dedup=f"{search_id}:1"))
+    closed = Closed(search_id=search_id, at=clock())
+    await _tell_progress(search, clock=clock, state=search.state.after(search.state.last_sequence, closed))
+    await search.publish(CLOSED.message(closed, search_id=search_id))
+
+
+async def _archive(search: Followed) -> None:
+    """After `closed`, and again by whoever finds the search closed: the one before may have died in between."""
+    closed = search.state.closed
+    assert closed is not None  # noqa: S101 - _report has written it
+    command = Archive(search_id=closed.search_id, closed_at=closed.at)
+    await search.command(ARCHIVE.message(command, dedup=f"{closed.search_id}:1"))
 
 
 def _reported(state: SearchState) -> bool:
@@ -153,16 +183,16 @@ def _jobs(completed: Completed, ref: ObjectRef, *, by: datetime) -> tuple[Outgoi
     )
 
 
-def _remember(answer: Answer, ref: ObjectRef) -> Outgoing:
+def _remember(completed: Completed, ref: ObjectRef, requested: Requested) -> Outgoing:
     command = Remember(
-        search_id=answer.search_id,
-        key=answer.query.key,
+        search_id=completed.search_id,
+        key=requested.query.key,
         answer_ref=ref,
-        coverage=answer.coverage,
-        oldest_fetched_at=answer.coverage.oldest_fetched_at,
-        created_at=answer.created_at,
+        coverage=completed.coverage,
+        oldest_fetched_at=completed.coverage.oldest_fetched_at,
+        created_at=requested.created_at,
     )
-    return REMEMBER.message(command, dedup=f"{answer.search_id}:{answer.revision}:1")
+    return REMEMBER.message(command, dedup=f"{completed.search_id}:{completed.revision}:1")
 
 
 def _completed(answer: Answer, ref: ObjectRef | None) -> Completed:
@@ -185,8 +215,8 @@ def _completed(answer: Answer, ref: ObjectRef | None) -> Completed:
     )
 
 
-async def _tell_progress(search: Followed, *, clock: Clock) -> None:
+async def _tell_progress(search: Followed, *, clock: Clock, state: SearchState | None = None) -> None:
     """The derived HTTP state, for whoever reads a search that it does not follow."""
-    state = search.state
+    state = state or search.state
     told = ProgressState(search_id=state.search_id, view=state.view(clock()), folded_to=state.last_sequence)
     await search.publish(PROGRESS_STATE.message(told, dedup=f"{state.last_sequence}", search_id=state.search_id))

@@ -11,7 +11,7 @@ from contracts.places import UF
 from contracts.report import ObjectRef, SpreadsheetReady, Summary, SummaryReady
 from contracts.samples import NOW, SEARCH_ID, gathered, judged, requested
 from contracts.search import Cancelled, Lease
-from contracts.state import Status
+from contracts.state import JobStatus, Status
 from contracts.values import Source
 from coordinator.domain.plan import Budgets
 from coordinator.handlers import run_search
@@ -89,13 +89,73 @@ class TestRunSearch:
 
         assert search.names() == ["planned", "completed", "closed"]
         assert [c.topic.name for c in search.commands] == ["gather", "remember", "summarize", "spreadsheet", "archive"]
-        assert decode_answer(search.objects[f"answers/{SEARCH_ID}/1"]).status is Status.COMPLETED
+        ((name, content),) = search.objects.items()
+        assert name.startswith(f"answers/{SEARCH_ID}/1/")
+        assert decode_answer(content).status is Status.COMPLETED
+        assert search.state.completed.answer_ref.name == name
 
     async def test_gives_every_place_that_stayed_silent_up_at_the_consolidation_deadline(self):
         search = await run(FakeSearch(WORLD[:2]))
 
         assert search.state.completed.status is Status.DEGRADED
         assert search.state.completed.at == REQUEST.created_at + timedelta(seconds=300)
+
+    async def test_lets_what_is_gathered_at_the_last_moment_be_judged_after_it(self):
+        late = FakeSearch(WORLD)
+        until, waits = late.until, []
+
+        async def slow(done, *, by):
+            waits.append(by)
+            return await until(done, by=by)
+
+        late.until = slow
+        late.world = [WORLD[0], WORLD[2], WORLD[1], *WORLD[3:]]  # everything gathered before the last batch is judged
+        await run(late)
+
+        assert late.state.completed.status is Status.COMPLETED
+        assert REQUEST.deadline - timedelta(seconds=5) in waits, "the wait for the judge goes on to the end"
+
+    async def test_never_writes_over_the_answer_of_another_owner(self):
+        """A coordinator that lost its lease writes objects still: they are not fenced."""
+        owner, zombie = FakeSearch(WORLD), FakeSearch(WORLD)
+        zombie.now += timedelta(seconds=3)
+        await run(owner)
+        await run(zombie)
+
+        assert not owner.objects.keys() & zombie.objects.keys()
+
+    async def test_remembers_the_answer_that_the_terminal_fact_names(self):
+        first = FakeSearch(WORLD)
+        first.publish = dying_before(first, "completed")
+        with pytest.raises(asyncio.CancelledError):
+            await run(first)
+        log = [REQUEST, *(fact.value for fact in first.facts)]
+        second = FakeSearch(WORLD, log=[*log, Lease(search_id=SEARCH_ID, owner="b", at=NOW)])
+        second.now += timedelta(seconds=3)
+        await run(second)
+
+        remembered = [c.value for c in (*first.commands, *second.commands) if c.topic.name == "remember"]
+        assert {each.answer_ref for each in remembered} == {second.state.completed.answer_ref}
+
+    async def test_does_not_remember_what_a_wish_to_cancel_cut_short(self):
+        search = await run(FakeSearch([WORLD[0], WORLD[1], Cancelled(search_id=SEARCH_ID, at=NOW)]))
+
+        assert "remember" not in {c.topic.name for c in search.commands}
+
+    async def test_archives_a_search_whose_owner_died_right_after_closing_it(self):
+        first = await run(FakeSearch(WORLD))
+        log = [REQUEST, *(fact.value for fact in first.facts)]
+        second = await run(FakeSearch([], log=[*log, Lease(search_id=SEARCH_ID, owner="b", at=NOW)]))
+
+        (again,) = second.commands
+        assert again.msg_id == first.commands[-1].msg_id
+        assert (again.topic.name, again.value.closed_at) == ("archive", first.state.closed.at)
+
+    async def test_leaves_the_state_of_a_closed_search_for_whoever_reads_it_cold(self):
+        search = await run(FakeSearch(WORLD[:3]))
+        told = [fact.value.view for fact in search.facts if fact.topic.name == "progress"][-1]
+
+        assert (told.progress, told.llm_status, told.excel_status) == (100, JobStatus.FAILED, JobStatus.FAILED)
 
     async def test_closes_in_time_when_the_judge_is_away(self):
         search = await run(FakeSearch([WORLD[0], WORLD[2]]))
@@ -143,6 +203,17 @@ def dying(search, facts):
 
     async def once(outgoing):
         if len(search.facts) >= facts:
+            raise asyncio.CancelledError
+        await publish(outgoing)
+
+    return once
+
+
+def dying_before(search, name):
+    publish = search.publish
+
+    async def once(outgoing):
+        if outgoing.topic.name == name:
             raise asyncio.CancelledError
         await publish(outgoing)
 
