@@ -346,6 +346,15 @@ class TestReports:
             "Não deu para gerar a planilha.",
         )
 
+    async def test_a_search_that_closed_without_summary_is_told_in_plain_words(
+        self, gateway: Gateway, told: Any
+    ) -> None:
+        answer = await gateway.bus.put_object(ANSWERS_BUCKET, "a", encode_answer(told.answer()))
+        await gateway.tell(*told.found(), told.completed(answer), told.closed())
+        reply = await gateway.get(told.search_id, "/summary")
+        assert (reply.status_code, reply.json()["summary"]["method"]) == (200, "fallback")
+        assert reply.json()["summary"]["text"].startswith("Foram encontradas 4 licitações de ")
+
     async def test_a_search_without_answer_has_none(self, gateway: Gateway, told: Any) -> None:
         await gateway.tell(told.requested(), told.completed(None, status=Status.EMPTY_FAILURE))
         for path in ("/summary", "/spreadsheet"):

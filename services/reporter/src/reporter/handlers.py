@@ -23,8 +23,8 @@ from contracts.subjects import (
     Outgoing,
     Topic,
 )
+from contracts.summary import summarize, summarize_outcome
 from contracts.when import Deadline
-from reporter.domain.summary import summarize, summarize_outcome
 from servicekit.bus import Delivery
 from servicekit.clock import Clock
 from servicekit.errors import DependencyAway, Rejected, Transient, Unavailable

@@ -9,7 +9,7 @@ from contracts.answer import Answer
 from contracts.places import UF
 from contracts.search import Completed
 from contracts.state import Degradation, Freshness, ResponseState, Status, UfStatus, UfStatusKind
-from reporter.domain.summary import coverage_sentence, summarize, summarize_outcome
+from contracts.summary import coverage_sentence, summarize, summarize_outcome
 
 NAMES_A_SOURCE = re.compile(r"pncp|portal de compras|\bpcp\b|\d+ (fontes|bases)", re.IGNORECASE)
 

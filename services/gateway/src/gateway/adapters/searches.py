@@ -106,7 +106,7 @@ class Searches:
 
     async def rows(self, search_id: SearchId) -> Rows | None:
         """Every row: from the answer once there is one, from the live fold before; None for an unknown search."""
-        answer = await self._answer_of(search_id)
+        answer = await self.answer(search_id)
         if answer is not None:
             return Rows(
                 results=answer.results, revision=answer.revision, status=answer.status, final=True,
@@ -122,7 +122,7 @@ class Searches:
 
     async def standing(self, search_id: SearchId, bid_id: str) -> BidStanding | None:
         """How one bid stands in one search, and why; None when it was not judged in it."""
-        answer = await self._answer_of(search_id)
+        answer = await self.answer(search_id)
         found = standing_in_answer(answer, bid_id) if answer else None
         if found is not None:
             return found
@@ -230,7 +230,8 @@ class Searches:
         over = view.status.terminal and JobStatus.PROCESSING not in {view.llm_status, view.excel_status}
         return view if over else None
 
-    async def _answer_of(self, search_id: SearchId) -> Answer | None:
+    async def answer(self, search_id: SearchId) -> Answer | None:
+        """The finished answer of a search, if it has one."""
         watch = self._watches.get(search_id)
         completed = watch.state.completed if watch else None
         completed = completed or await self._completed(search_id)

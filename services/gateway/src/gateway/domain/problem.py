@@ -65,7 +65,6 @@ KINDS: Mapping[str, Kind] = {
     ),
     "streams.full": Kind(503, "Muitas conexões", "Há conexões demais acompanhando buscas; tente de novo em instantes."),
     "spreadsheet.failed": Kind(503, "Planilha indisponível", "Não foi possível gerar a planilha desta busca."),
-    "summary.failed": Kind(503, "Resumo indisponível", "Não foi possível gerar o resumo desta busca."),
 }
 """Each code, its status and its words; a code never changes its meaning."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Path, Request
 
+from contracts.answer import Answer
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
 from contracts.state import SearchView
 from contracts.subjects import Outgoing
@@ -52,6 +53,9 @@ class Searches(Protocol):
 
     async def summary(self, search_id: SearchId, revision: int) -> SummaryReady | None:
         """The summary; None also while it is not ready."""
+
+    async def answer(self, search_id: SearchId) -> Answer | None:
+        """The finished answer; None also while the search runs and where it ended without one."""
 
     async def spreadsheet(self, search_id: SearchId, revision: int) -> SpreadsheetReady | None:
         """Where the spreadsheet lies; None also while it is not ready."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from contracts.report import Summary
 from contracts.state import JobStatus, SearchView
+from contracts.summary import summarize
 from contracts.values import SearchId
 from contracts.when import day_of
 from gateway.domain.problem import Problem
@@ -52,18 +53,21 @@ class SummaryDocument(BaseModel):
     response_model=SummaryDocument,
     responses={
         202: {"model": ReportStatus, "description": "O resumo está em preparo."},
-        **problems("search.not_found", "answer.none", "search.running", "summary.failed"),
+        **problems("search.not_found", "answer.none", "search.running"),
     },
 )
 async def summary(search_id: InPath, desk: AtDesk) -> SummaryDocument | Response:
-    """What the answer says in a few sentences."""
+    """What the answer says in a few sentences; in the plain words of the fallback if the search closed without one."""
     view = await _finished(search_id, desk)
     ready = await desk.searches.summary(search_id, view.revision)
     if ready is not None:
         return SummaryDocument(search_id=search_id, revision=ready.revision, summary=ready.summary)
-    if view.llm_status is JobStatus.FAILED:
-        raise Problem("summary.failed")
-    return _on_its_way(view, view.llm_status, "Resumo em preparo.")
+    if view.llm_status is JobStatus.PROCESSING:
+        return _on_its_way(view, view.llm_status, "Resumo em preparo.")
+    answer = await desk.searches.answer(search_id)
+    if answer is None:
+        raise Problem("answer.none")
+    return SummaryDocument(search_id=search_id, revision=answer.revision, summary=summarize(answer))
 
 
 @router.get(
