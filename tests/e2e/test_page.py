@@ -152,6 +152,8 @@ class TestAUser:
         expect(page.locator("#summary-text")).not_to_contain_text("Escrevendo", timeout=WITHIN)
         expect(page.get_by_role("link", name="Baixar planilha")).to_be_visible(timeout=WITHIN)
         visitor.shoot("4-over")
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=visitor.shots / "busca.png")
         with page.expect_download() as download:
             page.get_by_role("link", name="Baixar planilha").click()
         download.value.save_as(tmp_path / "planilha.xlsx")

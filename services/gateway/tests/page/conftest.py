@@ -128,6 +128,9 @@ class Stage:
     async def summary(self, search_id: str, revision: int) -> SummaryReady | None:
         return self.playing[search_id].state.summary
 
+    async def answer(self, search_id: str) -> None:
+        return None
+
     async def spreadsheet(self, search_id: str, revision: int) -> SpreadsheetReady | None:
         return self.playing[search_id].state.spreadsheet
 
@@ -338,7 +341,9 @@ def _completed(requested: Requested, script: Script, state: SearchState) -> Comp
 
 
 def _summary(requested: Requested) -> SummaryReady:
-    text = "Nesta busca, o maior volume está no Sudeste.\n\nA maioria encerra nas próximas duas semanas."
+    text = (
+        "Nesta busca, o maior volume está no Sudeste.\n\nA maioria encerra logo. Próximos:\n1. Niterói\n2. Uberlândia"
+    )
     summary = Summary(text=text, highlights=("Maior valor: R$ 4.586.553,75", "Próximo prazo: em 2 dias"))
     return SummaryReady(search_id=requested.search_id, revision=1, summary=summary)
 

@@ -133,6 +133,33 @@ class TestSearch:
         expect(page.get_by_role("article")).to_have_count(12)
         expect(page.get_by_role("link", name="Baixar planilha")).to_be_visible()
         expect(page.locator("#summary-text")).to_contain_text("Sudeste")
+        assert "Próximos:\n1. Niterói" in page.locator("#summary-text").inner_text()
+
+    @desktop_only
+    def test_names_itself_to_whoever_only_has_the_link(self, visitor, script):
+        page, served = visitor.page, visitor.served
+        visitor.ask_and_finish()
+        page.evaluate("localStorage.clear()")
+
+        page.reload()
+
+        expect(page.get_by_role("heading", name="Vestuário e uniformes")).to_be_visible()
+        expect(page.locator("#search-words")).to_contain_text("BA, MG, RJ e SP · publicadas de")
+        page.get_by_role("button", name="Alterar busca").click()
+        page.get_by_role("button", name="Buscar licitações").click()
+        page.wait_for_url("**/buscas/*")
+        served.tell()
+        expect(page.get_by_role("heading", name="Busca concluída")).to_be_visible()
+        assert script.asked[0].query == script.asked[1].query
+
+    @desktop_only
+    def test_keeps_the_panels_beside_the_results_at_the_top(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish()
+        page.evaluate("scrollTo(0, 0)")
+
+        side, found = page.locator(".side").bounding_box(), page.locator(".found").bounding_box()
+        assert side["y"] == found["y"]
 
     @desktop_only
     def test_resumes_where_the_stream_was_cut(self, visitor, stage):

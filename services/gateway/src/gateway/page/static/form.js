@@ -90,6 +90,11 @@ export function queryOf(form) {
   return query;
 }
 
+const EMPTY = (value) => value === null || value === undefined || value === "" || value?.length === 0;
+
+/** What the state says was asked, as the body that asks it again. */
+export const asAsked = (query) => Object.fromEntries(Object.entries(query).filter(([, value]) => !EMPTY(value)));
+
 /** Put a query back into the fields. */
 export function fillForm(form, query) {
   $(`[name="by"][value="${query.terms ? "terms" : "sector"}"]`).checked = true;

@@ -2,7 +2,8 @@
 
 import * as api from "./api.js";
 import { $, announce, say } from "./dom.js";
-import { clearProblems, fillForm, showProblems, wireForm, wordsOf } from "./form.js";
+import { asAsked, clearProblems, fillForm, showProblems, wireForm, wordsOf } from "./form.js";
+import { places } from "./format.js";
 import { fresh, isOver, takeEvent, takeResults, takeState } from "./model.js";
 import { drawBanner, drawCoverage, drawMap, drawProgress, drawReport, drawResults, drawSummary, forgetCards, outcome } from "./views.js";
 
@@ -80,24 +81,31 @@ async function open(id, query, view = null) {
   forgetCards();
   model = fresh(id, query);
   show("search");
-  const { title, words } = query ? wordsOf(query) : { title: "Busca de licitações", words: "" };
-  say($("#search-title"), title);
-  say($("#search-words"), words);
-  if (query) fillForm(form, query);
+  name(model);
   draw();
   const mine = model;
   try {
-    takeState(mine, view ?? (await api.state(id)));
+    const known = view ?? (await api.state(id));
+    takeState(mine, known);
+    if (known.query) mine.query = asAsked(known.query);
   } catch (refused) {
     if (!(refused instanceof api.Refused)) throw refused;
     if (mine === model && refused.status === 404) return lost();
   }
   if (mine !== model) return;
-  if (!query) say($("#search-words"), wordsOf({ ufs: [...mine.ufs.keys()], modalidades: [] }).words.split(" · ")[0]);
+  name(mine);
   redraw();
   if (isOver(mine)) await settle(mine);
   const waiting = [mine.llm, mine.excel].includes("processing");
   if (mine === model && (!isOver(mine) || waiting)) followOn(mine);
+}
+
+/** Say what the search is about, and put it into the form for whoever wants to change it. */
+function name({ query, ufs }) {
+  const { title, words } = query ? wordsOf(query) : { title: "Busca de licitações", words: places([...ufs.keys()]) };
+  say($("#search-title"), title);
+  say($("#search-words"), words);
+  if (query) fillForm(form, query);
 }
 
 function lost() {
