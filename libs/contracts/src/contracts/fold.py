@@ -121,7 +121,7 @@ class SearchState:
     def judged(self, batch: str) -> bool:
         """Whether every part of a batch's verdicts is here."""
         total, seen = self._parts.get(batch, (1, set()))
-        return len(seen) == total
+        return len(seen) >= total  # a judge of another version may cut the same batch into more parts
 
     def uf_done(self, uf: UF) -> bool:
         """Whether every asked source has reported this UF and those batches are judged."""
@@ -211,7 +211,8 @@ class SearchState:
         if self.requested is None:
             raise ValueError("a search without its request has no state")
         completed = self.completed
-        abandoned = completed is None and now - self.requested.created_at >= ABANDONED_AFTER
+        overdue = self.closed is None and now - self.requested.created_at >= ABANDONED_AFTER
+        abandoned = overdue and completed is None
         coverage = self.coverage(over=abandoned)
         counts = self.counts()
         looked = completed is not None or bool(self.gathered) or abandoned
@@ -240,13 +241,13 @@ class SearchState:
             ),
             reliability=completed.reliability if completed else reliability(coverage),
             counts=counts,
-            llm_status=self._job(done=self.summary is not None, failed=False, over=abandoned),
+            llm_status=self._job(done=self.summary is not None, failed=False, overdue=overdue),
             excel_status=self._job(
-                done=self.spreadsheet is not None, failed=self.spreadsheet_failed is not None, over=abandoned
+                done=self.spreadsheet is not None, failed=self.spreadsheet_failed is not None, overdue=overdue
             ),
             llm_pending=completed.llm_pending if completed else 0,
             revision=completed.revision if completed else 0,
-            progress=100 if abandoned else self.progress_pct(),
+            progress=100 if overdue else self.progress_pct(),
             created_at=self.requested.created_at,
             deadline=self.requested.deadline,
             finished_at=completed.at if completed else None,
@@ -260,14 +261,14 @@ class SearchState:
             return Status.DEGRADED if self._sightings else Status.EMPTY_FAILURE
         return Status.ACCEPTED if self.lease is None and self.planned is None else Status.RUNNING
 
-    def _job(self, *, done: bool, failed: bool, over: bool) -> JobStatus:
+    def _job(self, *, done: bool, failed: bool, overdue: bool) -> JobStatus:
         if done:
             return JobStatus.READY
-        if failed or (self.closed is not None and self.completed is not None and self.completed.answer_ref):
+        if failed:
             return JobStatus.FAILED
-        if over or self.completed is None or self.completed.answer_ref is None:
+        if self.completed is None or self.completed.answer_ref is None:
             return JobStatus.NONE
-        return JobStatus.PROCESSING
+        return JobStatus.FAILED if overdue or self.closed is not None else JobStatus.PROCESSING
 
     def _take_requested(self, sequence: int, fact: Requested) -> None:
         if self.requested is None or sequence < self.requested_sequence:

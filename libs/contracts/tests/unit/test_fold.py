@@ -7,9 +7,10 @@ from contracts.classification import Arbitrated, RejectedBid, RejectReason
 from contracts.fetch import SliceStatus
 from contracts.fold import ABANDONED_AFTER, SearchState
 from contracts.places import UF
+from contracts.report import ObjectRef
 from contracts.samples import NOW, SEARCH_ID, bid, gathered, judged, planned, requested
 from contracts.search import Closed, Completed, Lease
-from contracts.state import OperationalState, ResponseState, Status
+from contracts.state import JobStatus, OperationalState, ResponseState, Status
 from contracts.values import Source
 
 REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
@@ -54,6 +55,19 @@ def completed(state: SearchState, status: Status = Status.COMPLETED) -> Complete
 
 
 class TestSearchState:
+    def test_waits_for_no_part_of_a_batch_that_two_versions_of_the_judge_cut_differently(self):
+        parts = (judged("b", accepted=(1,), part=1, parts=2), *(judged("b", part=n, parts=3) for n in (2, 3)))
+        assert folded(enumerate(parts, start=1)).judged("b")
+
+    def test_gives_up_the_reports_of_a_completed_search_that_nobody_closed(self):
+        state = folded(NUMBERED)
+        ref = ObjectRef(bucket="ANSWERS", name="a", size=1, sha256="0")
+        state.apply(90, completed(state).model_copy(update={"answer_ref": ref}))
+        during, after = state.view(NOW + timedelta(seconds=9)), state.view(NOW + ABANDONED_AFTER)
+        assert (during.llm_status, during.excel_status) == (JobStatus.PROCESSING, JobStatus.PROCESSING)
+        assert (after.llm_status, after.excel_status, after.progress) == (JobStatus.FAILED, JobStatus.FAILED, 100)
+        assert after.status is Status.COMPLETED
+
     @given(st.permutations(NUMBERED), st.lists(st.sampled_from(NUMBERED), max_size=8))
     def test_is_the_same_in_any_order_and_with_repeats(self, order, repeats):
         reference = folded(NUMBERED)
