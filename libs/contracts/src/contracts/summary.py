@@ -22,8 +22,8 @@ FEW_UFS: Final = 6
 
 _FRESHNESS: Final = {
     Freshness.LIVE: "com dados consultados agora",
-    Freshness.CACHED_FRESH: "com dados guardados há menos de 6 horas",
-    Freshness.CACHED_STALE: "com dados guardados há mais de 6 horas",
+    Freshness.CACHED_FRESH: "com dados guardados que ainda valem",
+    Freshness.CACHED_STALE: "com dados guardados que já pediam atualização",
 }
 
 

@@ -2,6 +2,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,3 +136,9 @@ class TestCoverageSentence:
         assert coverage_sentence(one) == (
             "Cobertura de 100%: a UF pedida foi verificada por completo, com dados consultados agora."
         )
+
+    @pytest.mark.parametrize("freshness", list(Freshness))
+    def test_names_no_age_that_depends_on_the_day(self, answer: Any, freshness: Freshness) -> None:
+        """What is fresh is the ledger's word: half an hour for today's list, a day for an old one."""
+        coverage = answer().coverage.model_copy(update={"freshness": freshness})
+        assert "hora" not in coverage_sentence(coverage)

@@ -60,8 +60,8 @@ STATUS: Final = {
 }
 FRESHNESS: Final = {
     Freshness.LIVE: "consultados agora",
-    Freshness.CACHED_FRESH: "guardados há menos de 6 horas",
-    Freshness.CACHED_STALE: "guardados há mais de 6 horas",
+    Freshness.CACHED_FRESH: "guardados, ainda válidos",
+    Freshness.CACHED_STALE: "guardados, já pediam atualização",
 }
 
 
