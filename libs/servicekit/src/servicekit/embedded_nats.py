@@ -83,7 +83,7 @@ class NatsServer:
         """Start the child; `ready` says when it takes clients."""
         if self.pid is not None:
             raise RuntimeError("nats-server is running already")
-        self._port = self._port or _free_port()
+        self._port = self._port or free_port()
         self._dir.mkdir(parents=True, exist_ok=True)
         config = self._dir / "nats.conf"
         config.write_text(_config(self._port, self._dir))
@@ -95,7 +95,7 @@ class NatsServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={"GOMEMLIMIT": MEMORY},
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one prctl, no locks
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one prctl, no locks
         )
 
     def ready(self) -> bool:
@@ -158,7 +158,8 @@ jetstream {{
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One on 127.0.0.1 that nobody had at the moment of looking."""
     for _ in range(200):
         port = random.randint(*PORTS)  # noqa: S311 - not a secret
         with socket.socket() as probe:
@@ -170,5 +171,6 @@ def _free_port() -> int:
     raise RuntimeError("no free port on 127.0.0.1")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the kernel ends the child when the thread that forked it ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

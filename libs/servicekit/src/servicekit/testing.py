@@ -1,4 +1,4 @@
-"""pytest plugin: a real nats-server per test module, a clean bus per test, and a proxy that breaks TCP."""
+"""pytest plugin: a real nats-server per test module, a clean bus and Redis per test, and a proxy that breaks TCP."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,10 +11,11 @@ from nats import connect
 
 from contracts.subjects import STREAMS
 from servicekit.embedded_nats import START_TIME, NatsServer
+from servicekit.embedded_redis import RedisServer
 from servicekit.provision import BUCKETS, provision
 from servicekit.tcp_faults import TcpFaultProxy
 
-__all__ = ["NatsServer", "TcpFaultProxy"]
+__all__ = ["NatsServer", "RedisServer", "TcpFaultProxy"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -64,3 +65,10 @@ async def tcp_faults(nats: NatsServer) -> AsyncIterator[TcpFaultProxy]:
     """A proxy before the module's server."""
     async with TcpFaultProxy("127.0.0.1", int(nats.url.rsplit(":", 1)[1])) as proxy:
         yield proxy
+
+
+@pytest_asyncio.fixture(name="redis")
+async def _redis() -> AsyncIterator[RedisServer]:
+    """A real, empty Redis; `kill` and `start` it as the test needs."""
+    async with RedisServer() as server:
+        yield server

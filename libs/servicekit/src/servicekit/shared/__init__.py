@@ -1,0 +1,1 @@
+"""State that all processes of a service share in Redis, with stand-ins for when it is away."""
