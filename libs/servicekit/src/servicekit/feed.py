@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Self
 
@@ -33,6 +33,10 @@ BEHIND: Final = 0.005
 CATCH_UP_TIME: Final = 10.0
 
 
+Tap = Callable[[str, int, bytes], None]
+"""Hears the subject, sequence and body of every fact of every search as it passes; it must be quick and not raise."""
+
+
 class _Listener:
     """One follower's bounded queue."""
 
@@ -60,8 +64,9 @@ class _Listener:
 class SearchFeed:
     """Enter it once per process; `join` it for each search that is followed."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, tap: Tap | None = None) -> None:
         self._bus = bus
+        self._tap = tap
         self._next = 0
         self._listeners: dict[str, set[_Listener]] = {}
         self._positions: OrderedDict[str, int] = OrderedDict()
@@ -231,6 +236,8 @@ class SearchFeed:
         self._positions.move_to_end(search_id)
         while len(self._positions) > POSITIONS:
             self._positions.popitem(last=False)
+        if self._tap is not None:
+            self._tap(message.subject, sequence, message.data)
         if listeners := self._listeners.get(search_id):
             row = _stored(message)
             for listener in listeners:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from cache.adapters.sql.tables import sequence
 from servicekit.errors import DependencyAway
+from servicekit.migrating import one_at_a_time
 
 SCHEMA = "cache"
 _MIGRATION_LOCK = 0x6661726F6C
@@ -59,7 +60,7 @@ class Database:
         """Bring the tables to the newest shape, once; others that start at the same time wait for the lock."""
         if self._migrated:
             return
-        async with self._one_writer, _away_is_told(), asyncio.timeout(_WRITE.total_seconds()):
+        async with one_at_a_time(), self._one_writer, _away_is_told(), asyncio.timeout(_WRITE.total_seconds()):
             if self._migrated:
                 return
             async with self._writer.begin() as connection:
