@@ -22,6 +22,8 @@ from contracts.classification import Judged
 from contracts.fold import SearchState
 from contracts.memory import Gathered
 from contracts.places import UF
+from contracts.query import Sort
+from contracts.ranking import ranked
 from contracts.report import SpreadsheetFailed, SpreadsheetReady, SummaryReady
 from contracts.search import Closed, Completed, Planned, Requested
 from contracts.state import Status
@@ -152,8 +154,7 @@ def _waiting_for(before: SearchState, uf: UF, fact: Gathered | Judged) -> set[UF
 
 
 def _uf_over(after: SearchState, uf: UF) -> tuple[Event, Event]:
-    rows = [Result.of(bid) for bid in after.accepted() if bid.sighted.bid.uf is uf]
-    rows.sort(key=lambda row: (-row.confidence_score, -row.density, row.id))
+    rows = ranked((Result.of(bid) for bid in after.accepted() if bid.sighted.bid.uf is uf), Sort.RELEVANCE)
     status = next(each for each in after.coverage(over=True).ufs_status_detail if each.uf is uf)
     facts = [after.gathered[place] for place in after.asked_places if place[1] is uf]
     over = {

@@ -10,6 +10,8 @@ from contracts.classification import AcceptedBid, Arbitrated, Judged, RejectedBi
 from contracts.coverage import coverage_of, operational_state, reliability
 from contracts.memory import Gathered
 from contracts.places import UF
+from contracts.query import Sort
+from contracts.ranking import ranked
 from contracts.report import SpreadsheetFailed, SpreadsheetReady, SummaryReady
 from contracts.search import Cancelled, Closed, Completed, Lease, Planned, ProgressState, Requested
 from contracts.state import (
@@ -160,8 +162,7 @@ class SearchState:
 
     def results(self) -> tuple[Result, ...]:
         """The accepted bids as rows, best first; merged and settled only once the search is completed."""
-        rows = [Result.of(bid) for bid in self.accepted()]
-        return tuple(sorted(rows, key=lambda row: (-row.confidence_score, -row.density, row.id)))
+        return ranked(map(Result.of, self.accepted()), Sort.RELEVANCE)
 
     def counts(self) -> Counts:
         """Over distinct bid ids; fetched = accepted + rejected + uncertain."""

@@ -1,18 +1,13 @@
 from datetime import timedelta
 
-import pytest
-
 from contracts.fetch import SliceStatus
 from contracts.fold import SearchState
 from contracts.places import UF
-from contracts.query import Sort
 from contracts.samples import NOW, SEARCH_ID, gathered, judged, planned, requested
 from contracts.search import Cancelled
 from contracts.state import OperationalState, ResponseState, Status
 from contracts.values import Source
 from coordinator.domain.close import UNAVAILABLE, answer_of, message_of
-from coordinator.domain.merge import merge
-from coordinator.domain.rank import rank
 
 REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
 PLANNED = planned(REQUEST)
@@ -100,18 +95,3 @@ class TestAnswerOf:
         )
 
         assert (got.status, len(got.results)) == (Status.CANCELLED, 1)
-
-
-class TestRank:
-    @pytest.mark.parametrize("sort", list(Sort))
-    def test_is_total(self, sort):
-        rows = merge(answer_rows())
-
-        assert rank(rows, sort=sort) == rank(tuple(reversed(rows)), sort=sort)
-
-
-def answer_rows():
-    state = SearchState(SEARCH_ID)
-    for sequence, fact in enumerate((REQUEST, PLANNED, judged("a", accepted=tuple(range(1, 12)))), start=1):
-        state.apply(sequence, fact)
-    return state.accepted()

@@ -22,6 +22,7 @@ from contracts.fetch import SliceStatus
 from contracts.fold import SearchState
 from contracts.memory import Gathered, SliceRun
 from contracts.places import UF
+from contracts.ranking import ranked
 from contracts.report import ObjectRef, SpreadsheetFailed, SpreadsheetReady, Summary, SummaryReady
 from contracts.search import AskedSource, Closed, Completed, Planned, Requested
 from contracts.state import Degradation, OperationalState, ResponseState, SearchView, Status
@@ -31,7 +32,7 @@ from contracts.verdict import Confidence, RelevanceSource, Verdict, Viability, V
 from gateway import page
 from gateway.domain.events import Frame, frames_of, position_of
 from gateway.domain.keys import LocalKey
-from gateway.domain.results import Rows, ranked
+from gateway.domain.results import Rows
 from gateway.http import create_http
 from gateway.routes.ports import Desk
 from servicekit.envelope import Ack

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from contracts.answer import Result
 from contracts.places import UF
 from contracts.query import Sort
+from contracts.ranking import ranked
 from contracts.state import Status
 from contracts.values import Situacao, Source
 from contracts.verdict import Confidence, RelevanceSource, Viability, ViabilityLevel
-from gateway.domain.results import BadCursorError, ResultFilter, Rows, fold, page_of, ranked
+from gateway.domain.results import BadCursorError, ResultFilter, Rows, fold, page_of
 
 NOON = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
 ID = "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c"
@@ -77,11 +78,6 @@ class TestPageOf:
                 break
         expected = results if sort is Sort.RELEVANCE else ranked(results, sort)
         assert seen == list(expected)
-
-    @given(st.permutations(range(1, 9)), st.sampled_from(Sort))
-    def test_orders_do_not_depend_on_how_rows_came(self, order: list[int], sort: Sort) -> None:
-        rows = [_row(UF.SP, n, score=50 + n % 3, value=None if n % 2 else Decimal(n)) for n in order]
-        assert ranked(rows, sort) == ranked(sorted(rows, key=lambda row: row.id), sort)
 
     def test_goes_on_after_the_last_row_shown_though_rows_came_in_before_it(self, told: Any) -> None:
         few = tuple(told.row(UF.SP, n, score=50) for n in (2, 4, 6, 8))

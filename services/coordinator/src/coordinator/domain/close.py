@@ -8,10 +8,10 @@ from contracts.coverage import coverage_of, operational_state, reliability, sour
 from contracts.fetch import SliceStatus
 from contracts.fold import SearchState
 from contracts.memory import Gathered
+from contracts.ranking import ranked
 from contracts.state import Counts, Coverage, Degradation, Freshness, ResponseState, Status
 from contracts.verdict import Confidence
 from coordinator.domain.merge import merge
-from coordinator.domain.rank import rank
 
 ACCEPT_FROM = 0.02
 """DESIGN 4.7: what nobody settled in time is decided by rules: from this density on it is accepted."""
@@ -58,7 +58,7 @@ def answer_of(state: SearchState, *, now: datetime, revision: int = 1) -> Answer
         reliability=reliability(coverage),
         counts=counts,
         llm_pending=len(settled),
-        results=rank(merge(accepted), sort=query.sort),
+        results=ranked(merge(accepted), query.sort),
         catalogue_version=state.catalogue_version,
         created_at=state.requested.created_at,
         finished_at=now,

@@ -10,6 +10,7 @@ from typing import Final, Self, TypeVar
 from contracts.answer import Answer
 from contracts.answer_codec import decode_answer
 from contracts.fold import SearchState
+from contracts.ranking import ranked
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
 from contracts.search import Completed
 from contracts.state import JobStatus, SearchView
@@ -18,7 +19,7 @@ from contracts.values import SearchId
 from gateway.adapters.stream import StreamRules, stream
 from gateway.adapters.watch import FRAME_BYTES, Watch
 from gateway.domain.events import Frame, position_of
-from gateway.domain.results import Rows, ranked
+from gateway.domain.results import Rows
 from gateway.domain.standing import BidStanding, standing_in_answer, standing_in_search
 from servicekit.bus import Bus
 from servicekit.errors import Unavailable

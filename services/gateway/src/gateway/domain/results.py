@@ -3,10 +3,8 @@
 import base64
 import binascii
 import unicodedata
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field
@@ -15,6 +13,7 @@ from contracts.answer import Result
 from contracts.base import Value
 from contracts.places import UF
 from contracts.query import Sort
+from contracts.ranking import ranked
 from contracts.state import Status
 from contracts.values import Modalidade, SearchId
 from contracts.verdict import Confidence, ViabilityLevel
@@ -98,9 +97,9 @@ def page_of(
 ) -> ResultsPage:
     """The page after the cursor. The cursor names the last row shown, so that rows that come in shift nothing."""
     order = sort or rows.sort
-    kept = [row for row in rows.results if wanted.keeps(row)]
+    kept: Sequence[Result] = [row for row in rows.results if wanted.keeps(row)]
     if order is not rows.sort:
-        kept.sort(key=SORT_KEYS[order])
+        kept = ranked(kept, order)
     start = _start(kept, cursor)
     shown = kept[start : start + limit]
     more = start + limit < len(kept)
@@ -116,38 +115,11 @@ def page_of(
     )
 
 
-def ranked(results: Sequence[Result], sort: Sort) -> tuple[Result, ...]:
-    """The rows in one of the total orders."""
-    return tuple(sorted(results, key=SORT_KEYS[sort]))
-
-
 def fold(text: str) -> str:
     """Without case and accents."""
     return (
         unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).encode("ascii", "ignore").decode()
     )
-
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-def _viability(row: Result) -> int:
-    return row.viability.score if row.viability else -1
-
-
-SORT_KEYS: dict[Sort, Callable[[Result], Any]] = {
-    Sort.RELEVANCE: lambda row: (-row.confidence_score, -row.density, row.id),
-    Sort.VIABILITY: lambda row: (-_viability(row), -row.confidence_score, row.id),
-    Sort.CLOSING: lambda row: (row.data_encerramento or _NEVER, -row.confidence_score, row.id),
-    Sort.PUBLISHED: lambda row: (-row.data_publicacao.timestamp(), -row.confidence_score, row.id),
-    Sort.VALUE: lambda row: (
-        row.valor_estimado is None,
-        -(row.valor_estimado or Decimal(0)),
-        -row.confidence_score,
-        row.id,
-    ),
-}
-"""Unknown values last; the id makes each order total."""
 
 
 def _cursor(last_id: str, offset: int) -> str:

@@ -1,6 +1,6 @@
-"""The order of an answer: total, so that two equal answers are equal row by row."""
+"""The orders of results: total, and the same whoever sorts, while a search runs and once it is over."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,8 +16,8 @@ _WEIGHT = {RelevanceSource.ITEM_INSPECTION: 3, RelevanceSource.KEYWORD: 2}
 """D01: item inspection 3 > keyword 2 > the rest 1."""
 
 
-def rank(rows: Iterable[Result], *, sort: Sort) -> tuple[Result, ...]:
-    """The rows in the order asked; equal ones by relevance, then by id."""
+def ranked(rows: Iterable[Result], sort: Sort) -> tuple[Result, ...]:
+    """The rows in the order asked, unknown values last; equal ones by relevance, then by id."""
     return tuple(sorted(rows, key=lambda row: (*_KEYS[sort](row), *_relevance(row), row.id)))
 
 
@@ -25,21 +25,25 @@ def _band(score: int) -> int:
     return 0 if score >= _HIGH else 1 if score >= _MIDDLE else 2
 
 
+def _viability(row: Result) -> int:
+    return row.viability.score if row.viability else -1
+
+
 def _relevance(row: Result) -> tuple[Any, ...]:
     return (
         _band(row.confidence_score),
         -_WEIGHT.get(row.relevance_source, 1),
-        -(row.viability.score if row.viability else 0),
+        -_viability(row),
         -row.confidence_score,
         -row.density,
         row.data_encerramento or _LAST,
     )
 
 
-_KEYS: dict[Sort, Callable[[Result], tuple[Any, ...]]] = {
+_KEYS: Mapping[Sort, Callable[[Result], tuple[Any, ...]]] = {
     Sort.RELEVANCE: lambda _: (),
-    Sort.VIABILITY: lambda row: (-(row.viability.score if row.viability else 0),),
+    Sort.VIABILITY: lambda row: (-_viability(row),),
     Sort.CLOSING: lambda row: (row.data_encerramento or _LAST,),
     Sort.PUBLISHED: lambda row: (-row.data_publicacao.timestamp(),),
-    Sort.VALUE: lambda row: (-(row.valor_estimado or Decimal(0)),),
+    Sort.VALUE: lambda row: (row.valor_estimado is None, -(row.valor_estimado or Decimal(0))),
 }
