@@ -8,11 +8,14 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from servicekit.logs import log
 
 MOST_CONNECTIONS: Final = 20
+CALLS_AT_ONCE: Final = 8
+"""More would only wait in Redis; a thousand callers must not be a thousand connects."""
 ANSWER_TIME: Final = 1.0
 """Seconds; a Redis that takes longer is away."""
 CONNECT_TIME: Final = 0.4
@@ -51,6 +54,7 @@ class RedisLink:
         self._where = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
         self._looking: asyncio.Task[None] | None = None
         self._told = False
+        self._places = asyncio.Semaphore(CALLS_AT_ONCE)
         self._calls: set[asyncio.Task[Any]] = set()
         self.connected = False
 
@@ -90,6 +94,12 @@ class RedisLink:
             self._lost()
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[str | float]) -> Any:
+        async with self._places:
+            if not self.connected:
+                raise RedisConnectionError("lost while this call waited")
+            return await self._evaluate(script, keys, args)
+
+    async def _evaluate(self, script: Script, keys: Sequence[str], args: Sequence[str | float]) -> Any:
         if script.sha is None:
             script.sha = str(await self._client.script_load(script.source))
         try:
