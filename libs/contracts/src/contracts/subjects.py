@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from contracts import access, classification, fetch, memory, report, search
+from contracts import access, classification, fetch, memory, ops, report, search
 from contracts.values import Source
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -238,6 +238,10 @@ KEY_REVOKED: Topic[access.KeyRevoked] = Topic(
     "key_revoked", "ops.v1.key_revoked", access.KeyRevoked, ("gateway",), ("gateway",), OPS
 )
 
+BREAKER_CHANGED: Topic[ops.BreakerChanged] = Topic(
+    "breaker", "ops.v1.breaker", ops.BreakerChanged, ("fetcher",), (), OPS
+)
+
 BELL: Topic[fetch.Bell] = Topic(
     "bell", "ledger.v1.{source}.{uf}", fetch.Bell, ("cache", "fetcher"), ("cache", "fetcher")
 )
@@ -255,7 +259,7 @@ COMMANDS: tuple[Topic[Any], ...] = (
     GATHER, REMEMBER, ARCHIVE, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM, FETCHED, FETCHED_LATER,
 )  # fmt: skip
 CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, STORED_BID)
-TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, *CORE)
+TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}
 
