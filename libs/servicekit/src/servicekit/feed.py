@@ -151,6 +151,10 @@ class SearchFeed:
                 failures += 1
                 log.debug("feed.broken", error=repr(exc), failures=failures)
                 await asyncio.sleep(backoff(failures, first=0.05, most=1.0))
+            except Exception:  # noqa: BLE001 - whatever it was, every search of this process would fall silent for ever
+                failures += 1
+                log.exception("feed.failed", failures=failures)
+                await asyncio.sleep(backoff(failures, first=0.05, most=1.0))
 
     async def _follow_one(self, stack: AsyncExitStack) -> None:
         """Until the consumer skips, falls silent or the connection is made anew."""

@@ -165,3 +165,24 @@ class TestEpoch:
         async with feed_on(first) as one, feed_on(second) as two:
             assert one.epoch == two.epoch
             int(one.epoch, 16)
+
+
+class FaultyFeed(SearchFeed):
+    """Meets once what nobody foresaw."""
+
+    faults = 1
+
+    async def _find_start(self) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise ValueError("not what a server answers")
+        await super()._find_start()
+
+
+class TestFeed:
+    async def test_goes_on_after_what_nobody_foresaw(self, start_bus: StartBus) -> None:
+        bus, search = await start_bus(), new_search()
+        async with FaultyFeed(bus) as feed, feed.join(search) as joined:
+            await bus.publish(fact(search, 1))
+            async with asyncio.timeout(5):
+                assert (await anext(joined)).subject.endswith("judged.b1.1")
