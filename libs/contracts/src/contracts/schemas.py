@@ -41,8 +41,25 @@ def breaking_changes(old: Any, new: Any, *, at: str = "#") -> Iterator[str]:
         for name in sorted(set(new.get("properties", {})) - set(old.get("properties", {}))):
             if "properties" in old and "default" not in new["properties"][name] and name in new.get("required", ()):
                 yield f"{at}: new field {name} has no default"
+        yield from _lost_defaults(old, new, at=at)
+        for kind in _alternatives(old) - _alternatives(new):
+            yield f"{at}: alternative {kind} is gone"
         for name in old.keys() & new.keys():
             yield from breaking_changes(old[name], new[name], at=f"{at}/{name}")
+
+
+def _lost_defaults(old: dict[str, Any], new: dict[str, Any], *, at: str) -> Iterator[str]:
+    before, after = old.get("properties", {}), new.get("properties", {})
+    for name in sorted(before.keys() & after.keys() & set(new.get("required", ()))):
+        was_optional = "default" in before[name] or name not in old.get("required", ())
+        if was_optional and "default" not in after[name]:
+            yield f"{at}: field {name} became required"
+
+
+def _alternatives(schema: dict[str, Any]) -> set[str]:
+    """What a union is of, by type or reference: `X | None` that becomes `X` refuses yesterday's null."""
+    kinds = (each for union in ("anyOf", "oneOf") for each in schema.get(union, ()))
+    return {str(each.get("$ref") or each.get("const") or each.get("type")) for each in kinds}
 
 
 def main(verb: str, folder: Path = SCHEMAS) -> int:

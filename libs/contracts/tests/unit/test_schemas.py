@@ -30,6 +30,24 @@ class TestSchemas:
         assert "type was string" in said
         assert "value 'x' is gone" in said
 
+    @pytest.mark.parametrize(
+        ("was", "required"),
+        [({"type": "string", "default": ""}, ["a"]), ({"type": "string"}, [])],
+        ids=["default", "optional"],
+    )
+    def test_refuse_a_field_that_becomes_required(self, was, required):
+        old = {"properties": {"a": was}, "required": required}
+        new = {"properties": {"a": {"type": "string"}}, "required": ["a"]}
+
+        assert list(breaking_changes(old, new)) == ["#: field a became required"]
+
+    def test_refuse_to_take_an_alternative_away(self):
+        old = {"properties": {"a": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}}}
+        new = {"properties": {"a": {"anyOf": [{"$ref": "#/$defs/A"}]}}}
+
+        assert list(breaking_changes(old, new)) == ["#/properties/a: alternative null is gone"]
+        assert not list(breaking_changes(new, old))
+
     def test_allow_a_new_field_with_a_default(self):
         old = {"properties": {"a": {"type": "string"}}, "required": ["a"]}
         new = {"properties": {"a": {"type": "string"}, "c": {"type": "string", "default": ""}}, "required": ["a", "c"]}
