@@ -137,7 +137,7 @@ class TestBadInput:
                 "#/date_from",
             ),
             ({"ufs": ["SP"], "sector": "obras", "cor": "azul"}, 422, "#/cor"),
-            ({"ufs": ["SP"], "sector": "obras", "scope": "open"}, 422, "#/scope"),
+            ({"ufs": ["SP"], "sector": "obras", "scope": "open", "date_from": "2026-02-01"}, 422, "#/date_from"),
         ],
     )
     def test_is_refused_by_the_name_of_its_field(self, farol, body, status, pointer):
@@ -194,3 +194,18 @@ class TestADayOfTheRecords:
         for row in rows:
             published = (datetime.fromisoformat(row["data_publicacao"]) - timedelta(hours=3)).date()
             assert today - timedelta(days=11) <= published <= today + timedelta(days=1)
+
+
+class TestWhatIsOpenToday:
+    def test_is_found_whenever_it_was_published_and_nothing_that_is_closed(self, farol):
+        search_id = farol.ask(ufs=["SP", "PR"], sector="obras", scope="open")
+        state = farol.until_over(search_id)
+        rows = farol.results(search_id)
+        asked = datetime.fromisoformat(state["created_at"])
+
+        assert (state["status"], state["coverage"]["coverage_pct"]) == ("completed", 100)
+        assert rows
+        assert all(datetime.fromisoformat(row["data_encerramento"]) > asked for row in rows if row["data_encerramento"])
+        ten_days_ago = asked - timedelta(days=11)
+        assert any(datetime.fromisoformat(row["data_publicacao"]) < ten_days_ago for row in rows)
+        assert {flat(hit)["endpoint"] for hit in farol.hits() if hit["source"] == "pncp"} >= {"proposta"}

@@ -28,6 +28,8 @@ class FetchRange(Value):
     modalidade: Modalidade | None
     day_from: date
     day_to: date
+    open_today: bool = False
+    """Not what was published on these days: everything that takes proposals today. Both days are that of the claim."""
 
 
 class FetchClaim(Message):

@@ -44,6 +44,7 @@ class SliceRun(Value):
 
     modalidade: Modalidade
     day_from: date
+    """With scope `open`: the day on which it was asked what is open, as `day_to`."""
     day_to: date
     status: SliceStatus
     why: str | None = None

@@ -147,14 +147,22 @@ class SearchRequest(BaseModel):
     def normalised(self, *, today: date) -> SearchQuery:
         """Fill in the defaults relative to today (America/Sao_Paulo); a date_to after today is cut to today.
 
-        Raises ValueError, naming the field first (`date_from: ...`), when the window is reversed or too long.
+        What is open today has no window: its one day is today. Raises ValueError, naming the field first
+        (`date_from: ...`), when the window is reversed or too long, or where there is none.
         """
+        if self.scope is Scope.OPEN:
+            if self.date_from or self.date_to:
+                raise ValueError("date_from: a busca por tudo o que está aberto hoje não tem período")
+            return self._between(today, today)
         date_to = min(self.date_to or today, today)
         date_from = self.date_from or date_to - timedelta(days=DEFAULT_DAYS - 1)
         if date_from > date_to:
             raise ValueError("date_from: a data inicial é posterior à data final")
         if (date_to - date_from).days + 1 > MAX_DAYS:
             raise ValueError(f"date_from: o período passa de {MAX_DAYS} dias")
+        return self._between(date_from, date_to)
+
+    def _between(self, date_from: date, date_to: date) -> SearchQuery:
         return SearchQuery(
             ufs=tuple(sorted(set(self.ufs))),
             sector=self.sector,

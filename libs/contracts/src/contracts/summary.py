@@ -8,7 +8,7 @@ from typing import Final
 
 from contracts.answer import Answer, Result
 from contracts.brasileiro import dia, lista, quantos, reais
-from contracts.query import SearchQuery
+from contracts.query import Scope, SearchQuery
 from contracts.report import Summary
 from contracts.search import Completed
 from contracts.sectors import SECTORS
@@ -128,6 +128,8 @@ def _subject(query: SearchQuery) -> str:
 
 
 def _window(query: SearchQuery) -> str:
+    if query.scope is Scope.OPEN:
+        return f"abertas em {dia(query.date_to)}"
     if query.date_from == query.date_to:
         return f"publicadas em {dia(query.date_to)}"
     return f"publicadas de {dia(query.date_from)} a {dia(query.date_to)}"

@@ -9,6 +9,7 @@ from contracts.base import Value
 from contracts.places import UF
 from contracts.sectors import SectorId
 from contracts.values import Esfera, Money
+from contracts.when import UtcDatetime
 
 Score = Annotated[int, Field(ge=0, le=100)]
 
@@ -53,6 +54,8 @@ class Lens(Value):
     esfera: Esfera | None = None
     home_uf: UF | None = None
     """Where the supplier is; None makes the geography factor a neutral 50 that says so."""
+    open_at: UtcDatetime | None = None
+    """With scope `open`: what took no proposals any more at this moment is left out. None: either passes."""
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> "Lens":

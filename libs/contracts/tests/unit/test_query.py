@@ -41,6 +41,11 @@ class TestSearchRequest:
         with pytest.raises(ValueError, match="date_from"):
             ask(date_from=TODAY - timedelta(days=365)).normalised(today=TODAY)
 
+    def test_has_no_window_when_it_asks_what_is_open_today(self):
+        assert ask(scope="open").normalised(today=TODAY).days == (TODAY,)
+        with pytest.raises(ValueError, match="date_from"):
+            ask(scope="open", date_to=TODAY).normalised(today=TODAY)
+
     def test_refuses_a_reversed_window(self):
         with pytest.raises(ValueError, match="date_from"):
             ask(date_from=TODAY, date_to=TODAY - timedelta(days=1)).normalised(today=TODAY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from math import ceil
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ class Pcp:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._status = cache(lambda processo: world.listing(processo)["status"]["codigo"])
 
     def routes(self) -> tuple[tuple[str, Endpoint, Answer], ...]:
         """Path template, endpoint and answer of every route."""
@@ -42,6 +44,8 @@ class Pcp:
         except ValueError:
             return json_reply({"message": "Requisição inválida."}, 400)
         found: Sequence[Processo] = self._world.processos_between(first, last)
+        if status := call.params.get("codigoStatus"):
+            found = [processo for processo in found if str(self._status(processo)) == status]
         if objeto := call.params.get("objeto"):
             word = objeto.casefold()
             found = [p for p in found if word in self._world.listings[p.base]["resumo"].casefold()]

@@ -76,7 +76,7 @@ class World:
             if bid.source is claim.source
             and claim.uf in {None, bid.uf}
             and asked.modalidade in {None, bid.modalidade}
-            and asked.day_from <= bid.day <= asked.day_to
+            and (asked.open_today or asked.day_from <= bid.day <= asked.day_to)
         ]
         return [tuple(found[n : n + PAGE]) for n in range(0, len(found), PAGE)]
 
@@ -380,6 +380,27 @@ class TestGather:
                 while await stage.messages("WORK"):  # noqa: ASYNC110 - the server's own count
                     await asyncio.sleep(0.05)
         assert [each.subject.split(".")[3] for each in await stage.bus.history(gather.search_id)] == ["cancelled"]
+
+
+class TestGatherOfWhatIsOpen:
+    async def test_brings_what_the_source_lists_whenever_it_was_published(
+        self, stage: Stage, world: World, make: Any, a_gather: Callable[..., Gather]
+    ) -> None:
+        old = make.bid(900, uf=UF.SP, day=TODAY - timedelta(days=200))
+        world.bids = [*world.bids, old]
+        async with stage.cache():
+            first = a_gather(days=(), scope="open")
+            await stage.ask(first)
+            facts = await stage.gathered(first)
+            asked = dict(world.requests)
+            second = a_gather(days=(), scope="open")
+            await stage.ask(second)
+            again = await stage.gathered(second)
+        assert stage.bids_of(first.search_id) == stage.bids_of(second.search_id) == ids(world, UF.SP, UF.RJ)
+        assert all(each.ranges[0].open_today for each in world.claims)
+        assert dict(world.requests) == asked, "what was read half an hour ago is fresh"
+        for fact in (*facts.values(), *again.values()):
+            assert [(run.status, run.day_from, run.days) for run in fact.runs] == [(SliceStatus.COMPLETE, TODAY, 1)] * 2
 
 
 class TestGatherWithSqlAway:

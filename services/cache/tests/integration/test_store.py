@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.store import SqlMemory
 from cache.adapters.sql.tables import bid_history, metadata, ranges, slices
-from cache.domain.ledger import is_due
-from contracts.fetch import SliceStatus
+from cache.domain.ledger import OPEN_TODAY, is_due
+from contracts.fetch import FetchRange, SliceStatus
 from contracts.memory import Remember
 from contracts.places import UF
 from contracts.report import ObjectRef
@@ -210,6 +210,46 @@ class TestStoringEnds:
         assert not outcome.settled, "the page of the other age does not complete this one"
         straggler = await memory.store(page)
         assert not straggler.settled
+
+
+class TestWhatIsOpen:
+    async def still_open(self, memory: SqlMemory, make: Any) -> list[str]:
+        pages = memory.still_open(Source.PNCP, UF.SP, at=make.now)
+        return [each.bid.id async for page in pages for each in page]
+
+    async def test_is_what_closes_later_or_was_listed_of_late(self, memory: SqlMemory, make: Any) -> None:
+        later, before = make.now + timedelta(days=1), make.now - timedelta(hours=1)
+        published = [make.bid(1, data_encerramento=later), make.bid(2, data_encerramento=before), make.bid(3)]
+        listed, long_ago = make.bid(4), make.bid(5)
+        a_list = FetchRange(
+            modalidade=Modalidade.PREGAO_ELETRONICO, day_from=make.today, day_to=make.today, open_today=True
+        )
+        await memory.store(make.page(*published))
+        await memory.store(make.page(listed, range=a_list))
+        await memory.store(make.page(long_ago, range=a_list, page=2, fetched_at=make.now - timedelta(hours=25)))
+        assert await self.still_open(memory, make) == [published[0].id, listed.id]
+
+    async def test_is_still_known_when_a_list_of_another_kind_shows_the_bid(self, memory: SqlMemory, make: Any) -> None:
+        a_list = FetchRange(
+            modalidade=Modalidade.PREGAO_ELETRONICO, day_from=make.today, day_to=make.today, open_today=True
+        )
+        await memory.store(make.page(make.bid(), range=a_list))
+        await memory.store(make.page(make.bid(objeto="Retificado"), page=2))
+        assert await self.still_open(memory, make) == [make.bid().id]
+
+    async def test_has_a_slice_apart_from_the_day_that_it_was_read_on(
+        self, database: Database, memory: SqlMemory, make: Any
+    ) -> None:
+        a_list = FetchRange(
+            modalidade=Modalidade.PREGAO_ELETRONICO, day_from=make.today, day_to=make.today, open_today=True
+        )
+        page = make.page(make.bid(1), make.bid(2, day=make.days(90)[0]), range=a_list)
+        await memory.store(page)
+        assert (await memory.store(make.end(page, range=a_list))).settled
+        assert await the_ledger(memory, make) == {}
+        async with database.reading() as connection:
+            rows = (await connection.execute(sa.select(slices.c.day, slices.c.records))).all()
+        assert [tuple(row) for row in rows] == [(OPEN_TODAY, 2)]
 
 
 class TestStoreSeq:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from cache.domain.batches import StoredBid
 from cache.domain.gathering import CUT, END_RESERVE, REPORT_RESERVE, UNANSWERED_CLAIMS, Gathering
-from cache.domain.ledger import SliceKey, SliceRecord, after_end
+from cache.domain.ledger import OPEN_TODAY, SliceKey, SliceRecord, after_end
 from contracts.classification import JudgeBids
 from contracts.fetch import FetchRange, SliceStatus
 from contracts.places import UF, UFS
@@ -113,6 +114,19 @@ class TestClaims:
         assert len(made) == UNANSWERED_CLAIMS + 1
         assert state.finished(now=now) == [UF.SP]
 
+    def test_ask_for_the_list_of_what_is_open_where_no_days_are_named(self, make: Any, told: Any) -> None:
+        listed = {"day_from": make.today, "day_to": make.today, "open_today": True}
+        local = Gathering(make.gather(days=(), scope="open"), reported=(), now=make.now)
+        (claim,) = local.claims(now=make.now)
+        assert claim.ranges == (FetchRange(modalidade=PREGAO, **listed),)
+        national = Gathering(make.gather(days=(), scope="open", source=Source.PCP), reported=(), now=make.now)
+        assert national.claims(now=make.now)[0].ranges == (FetchRange(modalidade=None, **listed),)
+
+        local.learn(told([SliceKey(UF.SP, PREGAO, OPEN_TODAY)]), now=make.now, retry_delay=NO_DELAY)
+        local.caught_up()
+        assert local.finished(now=make.now) == [UF.SP]
+        assert [run.status for run in local.report(UF.SP, pages=0, now=make.now).runs] == [SliceStatus.COMPLETE]
+
 
 class TestWaiting:
     def test_is_over_for_what_is_fresh(self, make: Any, told: Any) -> None:
@@ -167,6 +181,19 @@ class TestTaking:
         state.learn(told(keys(make)), now=make.now, retry_delay=NO_DELAY)
         state.take([held(make.bid(), seen=-timedelta(hours=2))], now=make.now)
         assert len(state.ready(now=make.now, linger=LINGER, flush={UF.SP})) == 1
+
+    def test_takes_what_is_open_whenever_it_was_published(self, make: Any, held: Any) -> None:
+        state = Gathering(make.gather(days=(), scope="open"), reported=(), now=make.now)
+        later, before = make.now + timedelta(days=1), make.now - timedelta(minutes=1)
+        closing = make.bid(1, data_encerramento=later, day=make.days(300)[0])
+        closed = make.bid(2, data_encerramento=before)
+        unknown = make.bid(3)
+        listed = [
+            replace(held(make.bid(n, data_encerramento=at)), open_seen=make.now) for n, at in ((4, None), (5, before))
+        ]
+        state.take([held(closing), held(closed), held(unknown), *listed], now=make.now)
+        commands = state.ready(now=make.now, linger=LINGER, flush={UF.SP})
+        assert ids_of(commands) == [closing.id, *(each.bid.id for each in listed)]
 
     def test_leaves_out_what_was_not_asked(self, make: Any, held: Any) -> None:
         state = Gathering(make.gather(), reported=(), now=make.now)

@@ -21,7 +21,7 @@ from contracts.places import UF
 from contracts.subjects import BELL, CANCELLED, CHANGED, FETCHED_LATER, GATHERED, Outgoing
 from contracts.values import Source
 from servicekit.bus import Delivery, Stored
-from servicekit.errors import AlreadyInFlight, DependencyAway, Rejected
+from servicekit.errors import AlreadyInFlight, DependencyAway
 
 DELIVERY = Delivery(subject="s", sequence=1, attempt=1, correlation_id="c", stopping=asyncio.Event())
 
@@ -41,6 +41,7 @@ class Memory:
     records: list[Any] = field(default_factory=list)
     bids: list[Any] = field(default_factory=list)
     seq_is: int = 1
+    open_at: set[datetime] = field(default_factory=set)
 
     def _check(self) -> None:
         if self.away:
@@ -65,6 +66,11 @@ class Memory:
 
     async def stored(self, source: Source, uf: UF, **_asked: Any) -> AsyncIterator[list[Any]]:
         self._check_bids()
+        yield [each for each in self.bids if each.bid.uf is uf]
+
+    async def still_open(self, source: Source, uf: UF, *, at: datetime) -> AsyncIterator[list[Any]]:
+        self._check_bids()
+        self.open_at.add(at)
         yield [each for each in self.bids if each.bid.uf is uf]
 
     async def news(self, source: Source, **_asked: Any) -> AsyncIterator[list[Any]]:
@@ -212,9 +218,11 @@ class TestGather:
         assert [type(each) for each in out] == [JudgeBids, Gathered]
         assert {each.status for each in out[1].runs} == {SliceStatus.COMPLETE}
 
-    async def test_refuses_what_it_cannot_gather_yet(self, make: Any) -> None:
-        with pytest.raises(Rejected):
-            await run(make.gather(days=()), Memory(), LogAndClaims(), Script(make.now))
+    async def test_reads_what_is_open_where_no_days_are_named(self, make: Any, stored_bid: Any) -> None:
+        memory = Memory(bids=[stored_bid(make.bid(data_encerramento=make.now + timedelta(days=9)))])
+        out = await run(make.gather(days=(), scope="open"), memory, LogAndClaims(), Script(make.now))
+        assert [type(each) for each in out] == [JudgeBids, Gathered]
+        assert memory.open_at == {make.now}
 
     async def test_looks_at_least_at_every_tick(self, make: Any, stored_bid: Any) -> None:
         """A lost bell costs one tick."""

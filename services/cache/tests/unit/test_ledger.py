@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cache.domain.ledger import (
+    LONGEST_RANGE,
+    OPEN_TODAY,
     SliceKey,
     SliceRecord,
     after_end,
@@ -154,14 +156,50 @@ class TestSlicesOfEnd:
 class TestMerged:
     @given(day_sets)
     def test_covers_exactly_the_days_given_each_once(self, days: set[date]) -> None:
-        ranges = merged(PREGAO, days)
+        ranges = merged(PREGAO, days, today=DAY)
         covered = [day for each in ranges for day in days_between(each.day_from, each.day_to)]
         assert covered == sorted(days)
 
     @given(day_sets)
     def test_leaves_no_two_ranges_that_touch(self, days: set[date]) -> None:
-        ranges = merged(None, days)
+        ranges = merged(None, days, today=DAY)
         assert all(b.day_from - a.day_to > timedelta(days=1) for a, b in pairwise(ranges))
+
+    def test_splits_a_year_so_that_a_cut_does_not_lose_it_whole(self) -> None:
+        year = days_between(date(2025, 3, 13), date(2026, 3, 12))
+        ranges = merged(PREGAO, year, today=DAY)
+        assert [day for each in ranges for day in days_between(each.day_from, each.day_to)] == list(year)
+        assert max((each.day_to - each.day_from).days + 1 for each in ranges) == LONGEST_RANGE
+
+    def test_asks_for_the_list_of_what_is_open_as_of_today(self) -> None:
+        listed = FetchRange(modalidade=PREGAO, day_from=DAY, day_to=DAY, open_today=True)
+        assert merged(PREGAO, [OPEN_TODAY], today=DAY) == (listed,)
+
+
+class TestTheListOfWhatIsOpen:
+    LISTED = FetchRange(modalidade=PREGAO, day_from=DAY, day_to=DAY, open_today=True)
+    KEY = SliceKey(UF.SP, PREGAO, OPEN_TODAY)
+
+    def test_is_a_slice_of_its_own(self) -> None:
+        assert list(slices_of_end(an_end(range=self.LISTED))) == [self.KEY]
+        assert list(slices_of_ranges(UF.SP, (self.LISTED,))) == [self.KEY]
+
+    @pytest.mark.parametrize(("minutes", "left"), [(29, ()), (30, (LISTED,))])
+    def test_counts_for_half_an_hour(self, minutes: int, left: tuple[FetchRange, ...]) -> None:
+        read = datetime(2026, 3, 10, 12, tzinfo=UTC)
+        ledger = {self.KEY: a_record(self.KEY, started_at=read)}
+        assert needed(UF.SP, (self.LISTED,), ledger, now=read + timedelta(minutes=minutes)) == left
+
+    def test_does_not_stand_for_the_day_that_it_was_read_on(self) -> None:
+        ledger = {self.KEY: a_record(self.KEY, range=self.LISTED)}
+        published = FetchRange(modalidade=PREGAO, day_from=DAY, day_to=DAY)
+        assert needed(UF.SP, (published,), ledger, now=datetime(2026, 3, 20, tzinfo=UTC)) == (published,)
+
+    def test_is_reported_under_the_day_of_the_search(self) -> None:
+        asked_at = datetime(2026, 3, 10, 12, tzinfo=UTC)
+        ledger = {self.KEY: a_record(self.KEY, started_at=asked_at)}
+        (said,) = runs(UF.SP, (PREGAO,), (OPEN_TODAY,), ledger, asked_at=asked_at, cut="cut")
+        assert (said.day_from, said.day_to, said.days, said.status) == (DAY, DAY, 1, SliceStatus.COMPLETE)
 
 
 class TestNeeded:

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -5,7 +6,7 @@ import pytest
 
 from classifier.domain.filters import outside, reais, unknown_marks
 from contracts.classification import RejectReason
-from contracts.values import Esfera
+from contracts.values import Esfera, Situacao
 from contracts.verdict import Lens
 
 LOW = Lens(sector="vestuario", value_min=Decimal(200000))
@@ -13,6 +14,9 @@ HIGH = Lens(sector="vestuario", value_max=Decimal("149999.99"))
 INSIDE = Lens(sector="vestuario", value_min=Decimal(150000), value_max=Decimal(150000))
 SANTOS = Lens(sector="vestuario", municipio_ibge="3548500")
 FEDERAL = Lens(sector="vestuario", esfera=Esfera.FEDERAL)
+
+ASKED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+OPEN = Lens(sector="vestuario", open_at=ASKED_AT)
 
 
 class TestOutside:
@@ -30,6 +34,25 @@ class TestOutside:
     ) -> None:
         assert outside(make_bid("uniformes").bid, lens) == (reason, detail)
 
+    @pytest.mark.parametrize(
+        ("bid", "detail"),
+        [
+            ({"data_encerramento": ASKED_AT}, "propostas até 20/11/2026"),
+            ({"situacao": Situacao.REVOGADA}, "revogada"),
+            ({"situacao": Situacao.ENCERRADA, "data_encerramento": None}, "encerrada"),
+        ],
+    )
+    def test_leaves_out_what_takes_no_proposals_any_more_when_asked_to(
+        self, bid: dict[str, Any], detail: str, make_bid: Any
+    ) -> None:
+        over = make_bid("uniformes", **bid).bid
+        assert outside(over, OPEN) == (RejectReason.CLOSED, detail)
+        assert outside(over, Lens(sector="vestuario")) is None
+
+    def test_lets_pass_what_is_open_or_may_be_again(self, make_bid: Any) -> None:
+        assert outside(make_bid("uniformes").bid, OPEN) is None
+        assert outside(make_bid("uniformes", situacao=Situacao.SUSPENSA).bid, OPEN) is None
+
     def test_takes_both_ends_of_a_range_in(self, make_bid: Any) -> None:
         assert outside(make_bid("uniformes").bid, INSIDE) is None
 
@@ -39,6 +62,7 @@ class TestOutside:
             (LOW, {"valor_estimado": None}),
             (HIGH, {"valor_estimado": None}),
             (SANTOS, {"municipio_ibge": None}),
+            (OPEN, {"data_encerramento": None}),
             (FEDERAL, {"esfera": None}),
             (FEDERAL, {"esfera": Esfera.NAO_INFORMADA}),
         ],

@@ -66,6 +66,16 @@ class TestRequest:
             "pagina": "2",
         }
 
+    async def test_asks_what_is_open_by_its_status(self) -> None:
+        seen: list[httpx.Request] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return httpx.Response(200, json=envelope([]))
+
+        await read(answer, wanted=ALL.model_copy(update={"day_from": ALL.day_to, "open_today": True}))
+        assert dict(seen[0].url.params) == {"codigoStatus": "1", "pagina": "1"}
+
     @pytest.mark.parametrize(
         "wrong",
         [

@@ -86,6 +86,36 @@ class TestRequest:
             "pagina": "3",
             "tamanhoPagina": "50",
         }
+
+    async def test_asks_what_is_open_by_its_last_day_and_always_with_a_modalidade(self) -> None:
+        seen: list[httpx.Request] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return httpx.Response(204)
+
+        day = date(2026, 11, 20)
+        listed = FetchRange(modalidade=Modalidade.DISPENSA, day_from=day, day_to=day, open_today=True)
+        await read(answer, ask(wanted=listed))
+        [request] = seen
+        assert request.url.path == "/api/consulta/v1/contratacoes/proposta"
+        assert dict(request.url.params) == {
+            "dataFinal": "20271120",
+            "codigoModalidadeContratacao": "8",
+            "uf": "SP",
+            "pagina": "1",
+            "tamanhoPagina": "50",
+        }
+
+    async def test_names_itself_as_a_browser_does(self) -> None:
+        seen: list[httpx.Request] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return httpx.Response(204)
+
+        await read(answer)
+        [request] = seen
         assert request.headers["Accept"] == "application/json"
         assert request.headers["User-Agent"].startswith("Mozilla/5.0")
 
@@ -226,18 +256,16 @@ class TestReplies:
 
     @pytest.mark.parametrize(
         ("headers", "rest"),
-        [({"Retry-After": "12"}, 12.0), ({}, 1.0), ({"Retry-After": "logo"}, 1.0), ({"Retry-After": "99999"}, 60.0)],
+        [({"Retry-After": "12"}, 12.0), ({}, 60.0), ({"Retry-After": "logo"}, 60.0), ({"Retry-After": "99999"}, 300.0)],
     )
-    async def test_rests_after_429_as_long_as_asked_and_no_longer_than_a_minute(
-        self, headers: dict[str, str], rest: float
-    ) -> None:
+    async def test_rests_after_429_as_long_as_asked_within_reason(self, headers: dict[str, str], rest: float) -> None:
         failure = await failure_of(lambda _: httpx.Response(429, headers=headers, html="<html>"))
-        assert (failure.refused, failure.again, failure.hold.total_seconds()) == (True, True, rest)
+        assert (failure.refused, failure.again, failure.pause.total_seconds()) == (True, True, rest)
 
     async def test_understands_a_retry_after_that_is_a_date(self) -> None:
         at = f"{datetime.now(UTC) + timedelta(seconds=40):%a, %d %b %Y %H:%M:%S GMT}"
         failure = await failure_of(lambda _: httpx.Response(429, headers={"Retry-After": at}))
-        assert 30 < failure.hold.total_seconds() <= 40
+        assert 30 < failure.pause.total_seconds() <= 40
 
     @pytest.mark.parametrize(
         ("error", "code"),

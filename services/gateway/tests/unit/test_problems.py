@@ -175,9 +175,10 @@ class TestBadFields:
         problem = _problem(await http.ask({"sector": "vestuario"}), 422, "request.invalid")
         assert problem["errors"] == [{"pointer": "#/ufs", "message": "campo obrigatório"}]
 
-    async def test_scope_open_is_not_yet_there(self, http: Http) -> None:
-        problem = _problem(await http.ask({**GOOD, "scope": "open"}), 422, "scope.not_yet")
-        assert problem["errors"][0]["pointer"] == "#/scope"
+    async def test_a_window_is_refused_where_there_is_none(self, http: Http) -> None:
+        asked = {**GOOD, "scope": "open", "date_from": "2026-02-01"}
+        problem = _problem(await http.ask(asked), 422, "request.invalid")
+        assert problem["errors"][0]["pointer"] == "#/date_from"
         assert http.published.outgoing == []
 
     @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "sort=best", "uf=ZZ", "value_min=-1"])

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contracts.places import UF
 from contracts.values import BidId, Licitacao, Source
@@ -27,6 +27,21 @@ class StoredBid:
     """When this content was first seen."""
     last_seen: datetime
     store_seq: int
+    open_seen: datetime | None = None
+    """When it was last on a list of what is open; None: on none of those that were read."""
+
+
+LISTED_FOR = timedelta(hours=24)
+"""So long a bid whose closing is not known counts as open after it was on a list of what is."""
+
+
+def is_open(held: StoredBid, *, at: datetime) -> bool:
+    """Whether a search for what is open is shown this bid: it closes later, or a source lists it as open.
+
+    One that was listed and has closed since is shown as well: the classifier says of it that it is closed.
+    """
+    closes = held.bid.data_encerramento
+    return (closes is not None and closes > at) or (held.open_seen is not None and held.open_seen >= at - LISTED_FOR)
 
 
 def batch_key(source: Source, uf: UF, pairs: Iterable[tuple[BidId, str]]) -> str:

@@ -3,16 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from cache.domain.batches import StoredBid, batch_key, split
-from cache.domain.ledger import SliceKey, SliceRecord, after_end, is_due, merged, runs, slices_of_end
+from cache.domain.batches import StoredBid, batch_key, is_open, split
+from cache.domain.ledger import OPEN_TODAY, SliceKey, SliceRecord, after_end, is_due, merged, runs, slices_of_end
 from cache.domain.pages import RangeProgress, moment_of
 from contracts.classification import JudgeBids, SightedBid
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
 from contracts.memory import Gather, Gathered
 from contracts.places import UF, UFS
 from contracts.values import BidId
+from contracts.when import day_of
 
 REPORT_RESERVE = timedelta(seconds=5)
 """What a gather keeps of its time for its report (DESIGN 4.3)."""
@@ -53,10 +54,12 @@ class Gathering:
         self.without_uf = set(UFS) <= set(command.ufs)
         """Whether bids without a UF are asked as well."""
         self.ledger: dict[SliceKey, SliceRecord] = {}
-        self._days = frozenset(command.days)
+        self.days = command.days or (OPEN_TODAY,)
+        """As the ledger names them."""
+        self._published = frozenset(command.days)
         self._modalidades = frozenset(command.modalidades)
         self._waiting: dict[UF, set[SliceKey]] = {
-            uf: {SliceKey(uf, modalidade, day) for modalidade in command.modalidades for day in command.days}
+            uf: {SliceKey(uf, modalidade, day) for modalidade in command.modalidades for day in self.days}
             for uf in self.ufs
         }
         self._failed: dict[SliceKey, set[int]] = defaultdict(set)
@@ -145,7 +148,7 @@ class Gathering:
             FetchClaim(
                 source=self.source,
                 uf=place,
-                ranges=self._ranges(place, waiting),
+                ranges=self._ranges(place, waiting, today=day_of(now)),
                 priority=self.command.priority,
                 tenant=self.command.tenant,
                 search_id=self.command.search_id,
@@ -157,13 +160,15 @@ class Gathering:
             if now >= self._retry_at.get(place, now)
         ]
 
-    def _ranges(self, place: Place, waiting: Sequence[UF]) -> tuple[FetchRange, ...]:
+    def _ranges(self, place: Place, waiting: Sequence[UF], *, today: date) -> tuple[FetchRange, ...]:
         if place is None:
-            return merged(None, {key.day for uf in waiting for key in self._waiting[uf]})
+            return merged(None, {key.day for uf in waiting for key in self._waiting[uf]}, today=today)
         return tuple(
             each
             for modalidade in self.command.modalidades
-            for each in merged(modalidade, {key.day for key in self._waiting[place] if key.modalidade is modalidade})
+            for each in merged(
+                modalidade, {key.day for key in self._waiting[place] if key.modalidade is modalidade}, today=today
+            )
         )
 
     def claimed(self, claim: FetchClaim, *, now: datetime) -> None:
@@ -194,21 +199,26 @@ class Gathering:
             if not self._asked(each) or self._emitted[bid.uf].get(bid.id) == each.hash:
                 continue
             if not last and each.last_seen < self.command.asked_at and self._stays_open(bid.uf, each):
-                self._passed_over[bid.uf].add(SliceKey(bid.uf, bid.modalidade, bid.day))
+                self._passed_over[bid.uf].add(self._slice_of(each))
                 continue
             self._emitted[bid.uf][bid.id] = each.hash
             self._held.setdefault(bid.uf, _Held([], now)).bids.append(each)
 
     def _asked(self, each: StoredBid) -> bool:
         bid = each.bid
-        if bid.source is not self.source or bid.modalidade not in self._modalidades or bid.day not in self._days:
+        if bid.source is not self.source or bid.modalidade not in self._modalidades:
+            return False
+        if not (bid.day in self._published if self._published else is_open(each, at=self.command.asked_at)):
             return False
         return bid.uf in self.open or (bid.uf is UF.XX and self.without_uf)
 
     def _stays_open(self, uf: UF, each: StoredBid) -> bool:
         if uf is UF.XX:
             return any(self._waiting.values())
-        return SliceKey(uf, each.bid.modalidade, each.bid.day) in self._waiting[uf]
+        return self._slice_of(each) in self._waiting[uf]
+
+    def _slice_of(self, each: StoredBid) -> SliceKey:
+        return SliceKey(each.bid.uf, each.bid.modalidade, each.bid.day if self._published else OPEN_TODAY)
 
     def passed_over(self, uf: UF) -> bool:
         """Whether stored bids of this UF were left for its end."""
@@ -276,7 +286,7 @@ class Gathering:
             runs=runs(
                 uf,
                 self.command.modalidades,
-                self.command.days,
+                self.days,
                 self.ledger,
                 asked_at=self.command.asked_at,
                 cut=CUT,
@@ -320,4 +330,5 @@ def _overheard(page: PageFetched, number: int) -> StoredBid:
         since=page.fetched_at,
         last_seen=page.fetched_at,
         store_seq=0,
+        open_seen=page.fetched_at if page.range.open_today else None,
     )

@@ -10,7 +10,7 @@ from contracts.fetch import FetchRange, RangeEnded, SliceStatus
 from contracts.memory import SliceRun
 from contracts.places import UF
 from contracts.values import Modalidade
-from contracts.when import days_between, end_of_day
+from contracts.when import day_of, days_between, end_of_day
 
 FRESH_SAME_DAY = timedelta(minutes=30)
 """A day read before it was over goes on growing."""
@@ -20,6 +20,12 @@ FRESH_OLDER = timedelta(hours=24)
 
 UNREAD = "memory.away"
 """Why a slice does not count that the ledger knows, but whose bids could not be read for this search."""
+
+OPEN_TODAY = date(9999, 1, 1)
+"""In the ledger, the day of the list of what takes proposals today. That day is never over, so the list counts for
+`FRESH_SAME_DAY` whenever it was read."""
+LONGEST_RANGE = 31
+"""Days of one range: a fetch that is cut loses the range it was in, not the whole year that was asked."""
 
 EVERY_UF: tuple[UF, ...] = tuple(UF)
 """The 27 and `XX`: what a national end speaks of."""
@@ -32,6 +38,7 @@ class SliceKey(NamedTuple):
     uf: UF
     modalidade: Modalidade
     day: date
+    """`OPEN_TODAY` is the list of what is open today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,8 @@ def _better(came: SliceRecord, before: SliceRecord) -> bool:
 
 def days_of_end(end: RangeEnded) -> tuple[date, ...]:
     """The days that an end speaks of: of a range that had to ask a margin, the inner ones."""
+    if end.range.open_today:
+        return (OPEN_TODAY,)
     first = max(end.range.day_from, end.inner_from or end.range.day_from)
     return days_between(first, min(end.range.day_to, end.inner_to or end.range.day_to))
 
@@ -126,12 +135,17 @@ def slices_of_end(end: RangeEnded) -> Iterator[SliceKey]:
     return (SliceKey(uf, modalidade, day) for uf in ufs for modalidade in modalidades for day in days)
 
 
+def days_of_range(asked: FetchRange) -> tuple[date, ...]:
+    """The days of the ledger that a range asks for."""
+    return (OPEN_TODAY,) if asked.open_today else days_between(asked.day_from, asked.day_to)
+
+
 def slices_of_ranges(uf: UF | None, ranges: Iterable[FetchRange]) -> Iterator[SliceKey]:
     """The slices that ranges of one place cover."""
     for each in ranges:
         for place in EVERY_UF if uf is None else (uf,):
             for modalidade in EVERY_MODALIDADE if each.modalidade is None else (each.modalidade,):
-                for day in days_between(each.day_from, each.day_to):
+                for day in days_of_range(each):
                     yield SliceKey(place, modalidade, day)
 
 
@@ -154,16 +168,26 @@ def needed(
                 for key in slices_of_ranges(uf, (each,))
                 if is_due(ledger.get(key), now=now, newer_than=newer_than)
             },
+            today=each.day_to,
         )
     )
 
 
-def merged(modalidade: Modalidade | None, days: Iterable[date]) -> tuple[FetchRange, ...]:
-    """The ranges of consecutive days that cover exactly these days."""
-    return tuple(
-        FetchRange(modalidade=modalidade, day_from=first, day_to=last)
-        for first, last in _consecutive(sorted(set(days)), lambda _before, _after: True)
+def merged(modalidade: Modalidade | None, days: Iterable[date], *, today: date) -> tuple[FetchRange, ...]:
+    """The ranges of consecutive days that cover exactly these days, none longer than `LONGEST_RANGE`."""
+    asked = set(days)
+    open_today = asked & {OPEN_TODAY}
+    return (
+        *(
+            FetchRange(modalidade=modalidade, day_from=first, day_to=min(last, first + _TO_LAST))
+            for begin, last in _consecutive(sorted(asked - open_today), lambda _before, _after: True)
+            for first in days_between(begin, last)[::LONGEST_RANGE]
+        ),
+        *(FetchRange(modalidade=modalidade, day_from=today, day_to=today, open_today=True) for _ in open_today),
     )
+
+
+_TO_LAST = timedelta(days=LONGEST_RANGE - 1)
 
 
 def runs(
@@ -190,6 +214,10 @@ def runs(
             else _run(ledger.get(key), modalidade, day, asked_at, cut)
             for day in ordered
         }
+        if (listed := each_day.get(OPEN_TODAY)) is not None:
+            today = day_of(asked_at)
+            joined.append(listed.model_copy(update={"day_from": today, "day_to": today}))
+            continue
         for first, last in _consecutive(ordered, partial(_alike, each_day)):
             oldest = min((at for day in days_between(first, last) if (at := each_day[day].fetched_at)), default=None)
             joined.append(each_day[first].model_copy(update={"day_to": last, "fetched_at": oldest}))

@@ -8,7 +8,7 @@ from typing import Protocol
 import orjson
 
 from cache.domain.batches import StoredBid
-from cache.domain.ledger import EVERY_MODALIDADE, EVERY_UF, SliceRecord, needed
+from cache.domain.ledger import EVERY_MODALIDADE, EVERY_UF, SliceRecord, days_of_range, needed
 from contracts.fetch import NeededQuery, NeededReply
 from contracts.memory import Archive, BidQuery, BidReply, Remember
 from contracts.places import UF
@@ -57,13 +57,14 @@ class Log(Protocol):
 
 async def tell_needed(query: NeededQuery, *, memory: Ledger, now: Clock) -> NeededReply:
     """What is left to fetch of these ranges; with SQL away all of it, since nothing is known."""
+    days = [day for each in query.ranges for day in days_of_range(each)]
     try:
         records = await memory.ledger(
             query.source,
             ufs=EVERY_UF if query.uf is None else (query.uf,),
             modalidades=EVERY_MODALIDADE,
-            first=min((each.day_from for each in query.ranges), default=date.max),
-            last=max((each.day_to for each in query.ranges), default=date.min),
+            first=min(days, default=date.max),
+            last=max(days, default=date.min),
         )
     except DependencyAway:
         return NeededReply(ranges=query.ranges)

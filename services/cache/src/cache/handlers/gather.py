@@ -15,7 +15,7 @@ from contracts.subjects import BELL, CANCELLED, CLAIM, COMPLETED, GATHERED, JUDG
 from contracts.values import Modalidade, Source
 from servicekit.bus import Delivery, Stored
 from servicekit.clock import Clock
-from servicekit.errors import AlreadyInFlight, DependencyAway, Rejected
+from servicekit.errors import AlreadyInFlight, DependencyAway
 from servicekit.logs import log
 
 TICK = timedelta(seconds=2)
@@ -73,6 +73,9 @@ class Memory(Protocol):
     def stored(self, source: Source, uf: UF, *, first: date, last: date) -> AsyncIterator[list[StoredBid]]:
         """Every bid of one UF published on these days."""
 
+    def still_open(self, source: Source, uf: UF, *, at: datetime) -> AsyncIterator[list[StoredBid]]:
+        """Every bid of one UF that takes proposals at a moment, as far as is known."""
+
     def news(self, source: Source, *, ufs: Collection[UF], after: int) -> AsyncIterator[list[StoredBid]]:
         """Every bid of these UFs stored later than `after`."""
 
@@ -104,8 +107,6 @@ async def gather(
     retry_delay: Callable[[], timedelta],
 ) -> AsyncIterator[Outgoing]:
     """Emit every bid of the asked slices to the classifier and report each UF once, whatever fails on the way."""
-    if not command.days:
-        raise Rejected("gather.no_days", "the list of what is open today is not served yet")
     said = {fact.subject for fact in await bus.history(command.search_id)}
     if said & _last_words(command):
         return
@@ -146,7 +147,7 @@ class _Run:
         self._losses = 0
         """How often SQL did not answer."""
         self._next_tick = now() + TICK
-        self._first, self._last = min(command.days), max(command.days)
+        self._first, self._last = min(self._state.days), max(self._state.days)
         self.ufs: tuple[UF, ...] = (*self._state.ufs, *((UF.XX,) if self._state.without_uf else ()))
 
     async def from_start_to_end(self, ear: Ear) -> AsyncIterator[Outgoing]:
@@ -231,8 +232,13 @@ class _Run:
 
     async def _stored_bids(self) -> AsyncIterator[Outgoing]:
         for uf in self._state.ufs:
-            async for outgoing in self._emit(self._memory.stored(self._state.source, uf, **self._days)):
+            async for outgoing in self._emit(self._rows(uf)):
                 yield outgoing
+
+    def _rows(self, uf: UF) -> AsyncIterator[list[StoredBid]]:
+        if self._command.days:
+            return self._memory.stored(self._state.source, uf, **self._days)
+        return self._memory.still_open(self._state.source, uf, at=self._command.asked_at)
 
     async def _emit(self, rows: AsyncIterator[list[StoredBid]], *, last: bool = False) -> AsyncIterator[Outgoing]:
         try:
@@ -295,7 +301,7 @@ class _Run:
     async def _read_again(self, uf: UF) -> AsyncIterator[Outgoing]:
         """The last look at one UF: what was passed over, and what could not be read before."""
         losses = self._losses
-        async for outgoing in self._emit(self._memory.stored(self._state.source, uf, **self._days), last=True):
+        async for outgoing in self._emit(self._rows(uf), last=True):
             yield outgoing
         if self._losses == losses:
             self._state.caught_up(uf)

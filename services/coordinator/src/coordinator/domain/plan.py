@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from contracts.memory import Gather
+from contracts.query import Scope
 from contracts.search import AskedSource, Planned, Requested
 from contracts.values import Priority
 
@@ -37,15 +38,16 @@ def plan(requested: Requested, *, budgets: Budgets) -> Planned:
 def gathers(requested: Requested, planned: Planned) -> tuple[Gather, ...]:
     """One command per source."""
     query = requested.query
+    is_open = query.scope is Scope.OPEN
     return tuple(
         Gather(
             search_id=requested.search_id,
             source=asked.source,
             ufs=asked.ufs,
             modalidades=asked.modalidades,
-            days=query.days,
+            days=() if is_open else query.days,
             scope=query.scope,
-            lens=query.lens,
+            lens=query.lens.model_copy(update={"open_at": requested.created_at}) if is_open else query.lens,
             asked_at=requested.created_at,
             deadline=planned.gather_deadline,
             search_deadline=requested.deadline,

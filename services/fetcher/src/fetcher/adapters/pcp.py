@@ -17,6 +17,8 @@ from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 PROCESSOS = "/v2/licitacao/processos"
 BY_PUBLICATION = 1
 """`tipoData`; what all known clients send."""
+RECEIVING = 1
+"""`codigoStatus` of a processo that takes proposals."""
 MARGIN = timedelta(days=1)
 """Asked on each side of a range: the list's days are UTC's, ours are Brasília's."""
 OK, NO_CONTENT, BAD_REQUEST = 200, 204, 400
@@ -50,6 +52,8 @@ class PcpReader:
             "dataFinal": (ask.range.day_to + MARGIN).isoformat(),
             "pagina": ask.page,
         }
+        if ask.range.open_today:
+            params = {"codigoStatus": RECEIVING, "pagina": ask.page}
         return self._listing(await self._http.get(PROCESSOS, params, within=within), ask)
 
     def _listing(self, reply: Reply, ask: PageAsk) -> Listing:

@@ -15,6 +15,9 @@ from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 
 PUBLICACAO = "/v1/contratacoes/publicacao"
+PROPOSTA = "/v1/contratacoes/proposta"
+"""What takes proposals until `dataFinal`; it takes no `dataInicial`. The modalidade is always sent: some days it is
+required (400 without it), others not."""
 PAGE_SIZE = 50
 """The most that the list gives since February 2026."""
 LONGEST_SPAN = timedelta(days=365)
@@ -38,7 +41,7 @@ class Refusal(Wire):
 
 
 class PncpReader:
-    """Reads pages of `/v1/contratacoes/publicacao`."""
+    """Reads pages of `/v1/contratacoes/publicacao`, and of `proposta` for what is open today."""
 
     source = Source.PNCP
 
@@ -52,15 +55,19 @@ class PncpReader:
             raise AttemptFailed("range.not_askable", again=False)
         if not timedelta(0) <= ask.range.day_to - ask.range.day_from <= LONGEST_SPAN:
             raise AttemptFailed("range.not_askable", again=False)
+        first, last = ask.range.day_from, ask.range.day_to
+        days = {"dataInicial": f"{first:%Y%m%d}", "dataFinal": f"{last:%Y%m%d}"}
+        if ask.range.open_today:
+            days = {"dataFinal": f"{last + LONGEST_SPAN:%Y%m%d}"}
         params: dict[str, str | int] = {
-            "dataInicial": f"{ask.range.day_from:%Y%m%d}",
-            "dataFinal": f"{ask.range.day_to:%Y%m%d}",
+            **days,
             "codigoModalidadeContratacao": int(ask.range.modalidade),
             "uf": ask.uf.value,
             "pagina": ask.page,
             "tamanhoPagina": PAGE_SIZE,
         }
-        return self._listing(await self._http.get(PUBLICACAO, params, within=within), ask)
+        path = PROPOSTA if ask.range.open_today else PUBLICACAO
+        return self._listing(await self._http.get(path, params, within=within), ask)
 
     def _listing(self, reply: Reply, ask: PageAsk) -> Listing:
         if reply.status == NO_CONTENT or (reply.status == BAD_REQUEST and ask.page > 1):

@@ -86,7 +86,7 @@ VOCABULARY = Vocabulary(
     sorts=tuple(Named(id=code, name=name) for code, name in _SORTS.items()),
     confidences=tuple(Named(id=code, name=name) for code, name in _CONFIDENCES.items()),
     viabilities=tuple(Named(id=code, name=name) for code, name in _VIABILITIES.items()),
-    scopes=(Scope.PUBLISHED,),
+    scopes=tuple(Scope),
     default_days=DEFAULT_DAYS,
     max_days=MAX_DAYS,
 )

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.tables import EVERY, answers, bid_history, bids, ranges, sequence, slices
 from cache.domain.amendments import amendments
-from cache.domain.batches import StoredBid
-from cache.domain.ledger import SliceKey, SliceRecord, after_end, days_of_end, slices_of_end
+from cache.domain.batches import LISTED_FOR, StoredBid
+from cache.domain.ledger import OPEN_TODAY, SliceKey, SliceRecord, after_end, days_of_end, days_of_range, slices_of_end
 from cache.domain.pages import ANOTHER_AGE, RangeProgress, moment_of
 from contracts.fetch import PageFetched, RangeEnded, SliceStatus
 from contracts.memory import BidChanged, Remember
@@ -142,6 +142,22 @@ class SqlMemory:
                 return
             day, bid_id = rows[-1].bid.day, rows[-1].bid.id
 
+    async def still_open(self, source: Source, uf: UF, *, at: datetime) -> AsyncIterator[list[StoredBid]]:
+        """Every bid of one UF that `is_open` at a moment, some hundreds at a time."""
+        open_at = sa.or_(bids.c.closes > at, bids.c.open_seen >= at - LISTED_FOR)
+        bid_id = ""
+        while True:
+            rows = await self._bids(
+                sa.select(bids)
+                .where(bids.c.source == source, bids.c.uf == uf, open_at, bids.c.id > bid_id)
+                .order_by(bids.c.id)
+            )
+            if rows:
+                yield rows
+            if len(rows) < _PAGE:
+                return
+            bid_id = rows[-1].bid.id
+
     async def news(self, source: Source, *, ufs: Collection[UF], after: int) -> AsyncIterator[list[StoredBid]]:
         """Every bid of these UFs stored, or seen again, later than `after`."""
         bid_id = ""
@@ -222,6 +238,8 @@ async def _keep_bids(connection: AsyncConnection, seq: int, page: PageFetched) -
                 "first_seen": page.fetched_at if old is None else old.first_seen,
                 "since": page.fetched_at if old is None or changed else old.since,
                 "last_seen": page.fetched_at,
+                "closes": bid.data_encerramento,
+                "open_seen": page.fetched_at if page.range.open_today else old.open_seen if old else None,
                 "store_seq": seq,
             }
         )
@@ -258,6 +276,7 @@ def _stored_bid(row: "sa.Row[Any]") -> StoredBid:
         since=row.since,
         last_seen=row.last_seen,
         store_seq=row.store_seq,
+        open_seen=row.open_seen,
     )
 
 
@@ -265,13 +284,14 @@ def _stored_bid(row: "sa.Row[Any]") -> StoredBid:
 
 
 def _range_key(message: PageFetched | RangeEnded) -> dict[str, Any]:
+    days = days_of_range(message.range)
     return {
         "source": message.source,
         "place": message.uf or NATIONAL,
         "fetch_id": message.fetch_id,
         "modalidade": EVERY if message.range.modalidade is None else int(message.range.modalidade),
-        "day_from": message.range.day_from,
-        "day_to": message.range.day_to,
+        "day_from": days[0],
+        "day_to": days[-1],
     }
 
 
@@ -335,7 +355,7 @@ async def _tell_ledger(connection: AsyncConnection, seq: int, end: RangeEnded) -
     if not end.source.national:
         query = query.where(slices.c.uf.in_(ufs), slices.c.modalidade.in_(modalidades))
     known = {record.key: record for record in map(_record, await connection.execute(query))}
-    counts = await _counts(connection, end.source, ufs=ufs, first=first, last=last)
+    counts = await _counts(connection, end, ufs=ufs, first=first, last=last)
     rows = []
     for key in keys:
         before = known.get(key)
@@ -359,23 +379,23 @@ def _ledger_rows(source: Source, *, first: date, last: date) -> "sa.Select[Any]"
 
 
 async def _counts(
-    connection: AsyncConnection, source: Source, *, ufs: Collection[UF], first: date, last: date
+    connection: AsyncConnection, end: RangeEnded, *, ufs: Collection[UF], first: date, last: date
 ) -> dict[SliceKey, int]:
-    if source.national:
-        query = (
-            sa.select(bids.c.day, sa.func.count())
-            .where(bids.c.source == source, bids.c.day >= first, bids.c.day <= last)
-            .group_by(bids.c.day)
-        )
-        return {_whole(day): count for day, count in await connection.execute(query)}
+    day: sa.ColumnElement[date] = bids.c.day
+    counted = sa.and_(bids.c.day >= first, bids.c.day <= last)
+    if end.range.open_today:
+        day, counted = sa.literal(OPEN_TODAY), bids.c.open_seen >= end.started_at
+    if end.source.national:
+        query = sa.select(day, sa.func.count()).where(bids.c.source == end.source, counted).group_by(day)
+        return {_whole(when): count for when, count in await connection.execute(query)}
     by_slice = (
-        sa.select(bids.c.uf, bids.c.modalidade, bids.c.day, sa.func.count())
-        .where(bids.c.source == source, bids.c.uf.in_(ufs), bids.c.day >= first, bids.c.day <= last)
-        .group_by(bids.c.uf, bids.c.modalidade, bids.c.day)
+        sa.select(bids.c.uf, bids.c.modalidade, day, sa.func.count())
+        .where(bids.c.source == end.source, bids.c.uf.in_(ufs), counted)
+        .group_by(bids.c.uf, bids.c.modalidade, day)
     )
     return {
-        SliceKey(UF(uf), Modalidade(modalidade), day): count
-        for uf, modalidade, day, count in await connection.execute(by_slice)
+        SliceKey(UF(uf), Modalidade(modalidade), when): count
+        for uf, modalidade, when, count in await connection.execute(by_slice)
     }
 
 

@@ -65,10 +65,15 @@ bids = Table(
     Column("since", Moment, nullable=False),
     Column("last_seen", Moment, nullable=False),
     Column("store_seq", BigInteger, nullable=False),
+    Column("closes", Moment),
+    Column("open_seen", Moment),
+    Index("bids_by_closing", "source", "uf", "closes"),
+    Index("bids_by_listing", "source", "uf", "open_seen"),
     Index("bids_by_slice", "source", "uf", "day", "id"),
     Index("bids_by_store_seq", "source", "store_seq"),
 )  # fmt: skip
-"""`first_seen` of the bid, `since` of its present content, `last_seen` on any page."""
+"""`first_seen` of the bid, `since` of its present content, `last_seen` on any page, `open_seen` on a list of what is
+open; `closes` is the content's closing date."""
 
 bid_history = Table(
     "bid_history", metadata,
