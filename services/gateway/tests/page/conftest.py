@@ -17,7 +17,7 @@ import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 from contracts.classification import AcceptedBid, Judged, RejectedBid, RejectReason, SightedBid
-from contracts.events import events_of
+from contracts.events import Event, EventName, events_of
 from contracts.fetch import SliceStatus
 from contracts.fold import SearchState
 from contracts.memory import Gathered, SliceRun
@@ -33,6 +33,7 @@ from gateway import page
 from gateway.domain.events import Frame, frames_of, position_of
 from gateway.domain.keys import LocalKey
 from gateway.domain.results import Rows
+from gateway.domain.standing import BidStanding, standing_in_search
 from gateway.http import create_http
 from gateway.routes.ports import Desk
 from servicekit.envelope import Ack
@@ -96,6 +97,8 @@ class Stage:
         self.opened: list[str | None] = []
         """The `Last-Event-ID` of each stream that was opened."""
         self.cuts = 0
+        self.kept_rows: int | None = None
+        """How many rows an answer has after a change of the world; None: all."""
 
     async def publish(self, outgoing: Outgoing) -> Ack:
         requested = outgoing.value
@@ -120,11 +123,12 @@ class Stage:
         if playing is None or playing.state.requested is None:
             return None
         view, sort = playing.state.view(self.clock()), playing.state.requested.query.sort
-        results = ranked(playing.state.results(), sort)
+        results = ranked(playing.state.results(), sort)[: self.kept_rows]
         return Rows(results=results, revision=view.revision, status=view.status, final=view.status.terminal, sort=sort)
 
-    async def standing(self, search_id: str, bid_id: str) -> None:
-        return None
+    async def standing(self, search_id: str, bid_id: str) -> BidStanding | None:
+        state = self.playing[search_id].state
+        return standing_in_search(state.standings(), bid_id, final=state.completed is not None)
 
     async def summary(self, search_id: str, revision: int) -> SummaryReady | None:
         return self.playing[search_id].state.summary
@@ -292,6 +296,7 @@ def accepted(now: datetime, uf: UF, n: int, script: Script) -> AcceptedBid:
         matched_terms=(evidence,),
         evidence=(evidence, "aquisição de uniformes") if hostile else (evidence,),
         reasons=(f"O objeto contém “{evidence}”.", "Nenhum termo que exclua o setor aparece."),
+        trace=(f"term:{evidence}", f"density:{(0.08, 0.04, 0.015)[n]:.4f}", "zone:high"),
         viability=_viability(n),
     )
     return AcceptedBid(sighted=SightedBid(bid=bid, seen_at=now, live=True), verdict=verdict)
@@ -383,6 +388,17 @@ class Served:
         """Let facts of the newest search happen."""
         newest = list(self.stage.playing.values())[-1]
         self._loop.call_soon_threadsafe(lambda: newest.tell(until=until, count=count))
+
+    def frame(self, name: str, data: dict[str, Any]) -> None:
+        """Send an event that no fact of the newest search makes."""
+        newest = list(self.stage.playing.values())[-1]
+
+        def send() -> None:
+            sequence = newest.state.last_sequence
+            newest.frames += frames_of((Event(EventName(name), data),), sequence=sequence + 1, epoch=EPOCH)
+            newest.tell(count=0)
+
+        self._loop.call_soon_threadsafe(send)
 
     def cut(self) -> None:
         """End the open streams in mid search."""

@@ -133,6 +133,7 @@ class TestSearch:
         expect(page.get_by_role("article")).to_have_count(12)
         expect(page.get_by_role("link", name="Baixar planilha")).to_be_visible()
         expect(page.locator("#summary-text")).to_contain_text("Sudeste")
+        page.get_by_text("Resumo completo").click()
         assert "Próximos:\n1. Niterói" in page.locator("#summary-text").inner_text()
 
     @desktop_only
@@ -331,6 +332,145 @@ class TestCard:
         expect(last.locator("img")).to_have_count(0)
         expect(last.get_by_role("link")).to_have_count(0)
         assert "pwned" not in visitor.page.title()
+
+
+class TestResults:
+    @desktop_only
+    def test_are_filtered_without_a_reload(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish()
+        title = page.locator("#results-title")
+        expect(title).to_have_text("Resultados (12)")
+        loads = []
+        page.on("load", lambda: loads.append(1))
+
+        page.get_by_label("Filtrar por estado").select_option("RJ")
+        expect(title).to_have_text("Resultados (3)")
+        expect(page.locator("#filtered")).to_have_text("3 licitações passam pelos filtros, de 12.")
+        confidence = page.get_by_role("group", name="Confiança")
+        confidence.get_by_label("alta").check()
+        expect(title).to_have_text("Resultados (1)")
+        confidence.get_by_label("baixa").check()
+        expect(title).to_have_text("Resultados (2)")
+        page.get_by_role("group", name="Viabilidade").get_by_label("alta").check()
+        expect(title).to_have_text("Resultados (1)")
+
+        page.get_by_role("button", name="Limpar filtros").click()
+        expect(title).to_have_text("Resultados (12)")
+        page.get_by_label("Filtrar por texto").fill("LARANJA")
+        expect(title).to_have_text("Resultados (4)")
+        page.get_by_label("Filtrar por texto").fill("")
+        page.get_by_role("textbox", name="Maior valor").fill("300.000,00")
+        expect(title).to_have_text("Resultados (8)")
+        page.get_by_label("Filtrar por texto").fill("inexistente")
+        expect(page.get_by_role("heading", name="Nenhum resultado passa por estes filtros")).to_be_visible()
+        expect(page.locator(".banner")).to_contain_text("12 licitações relevantes")
+        assert loads == []
+
+    @desktop_only
+    def test_tell_which_filter_cannot_be_read(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish()
+
+        page.get_by_label("Menor valor").fill("muito")
+        expect(page.get_by_label("Menor valor")).to_have_attribute("aria-invalid", "true")
+        page.get_by_label("Menor valor").fill("1")
+        expect(page.get_by_label("Menor valor")).not_to_have_attribute("aria-invalid", "true")
+        assert len(visitor.complaints) == 1
+        visitor.complaints.clear()
+
+    def test_are_a_table_for_those_who_want_one_and_stay_so(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        page.get_by_role("radio", name="Tabela").check()
+
+        table = page.get_by_role("table", name="Licitações encontradas")
+        expect(table.get_by_role("row")).to_have_count(4)
+        expect(table.get_by_role("row").nth(1)).to_contain_text("R$ 291.351,39")
+        expect(table.get_by_role("row").nth(1)).to_contain_text("16 dias")
+        expect(table.get_by_role("row").nth(3)).to_contain_text("Não divulgado")
+        expect(page.get_by_role("article")).to_have_count(0)
+        page.reload()
+        expect(page.get_by_role("table", name="Licitações encontradas").get_by_role("row")).to_have_count(4)
+        page.get_by_role("radio", name="Cartões").check()
+        expect(page.get_by_role("article")).to_have_count(3)
+
+    def test_explain_themselves_in_a_drawer(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        page.get_by_role("article").first.get_by_text("Por que está aqui").click()
+        opener = page.get_by_role("button", name="Explicação completa").first
+        opener.click()
+
+        drawer = page.get_by_role("dialog", name="Por que está nos resultados")
+        for words in (
+            "95 de 100 — confiança alta",
+            "Termo do setor encontrado: “uniformes”.",
+            "Densidade calculada: 8%.",
+            "Muitos termos: aceita por regra.",
+            "“uniformes”",
+            "Modalidade (30%)",
+        ):
+            expect(drawer).to_contain_text(words)
+        page.keyboard.press("Escape")
+        expect(drawer).not_to_be_visible()
+        expect(opener).to_be_focused()
+
+    @desktop_only
+    def test_are_pictured_with_words_for_those_who_do_not_see(self, visitor):
+        page = visitor.page
+        page.get_by_role("button", name="Brasil inteiro").click()
+        visitor.ask_and_finish()
+
+        values = page.get_by_role("img", name="Valor estimado por estado")
+        expect(values).to_have_attribute("aria-label", re.compile(r"AC: R\$\s4\.877\.905,14; .*; e mais 19\.$"))
+        expect(values.locator("rect")).to_have_count(8)
+        expect(page.get_by_role("img", name="Prazo para propostas")).to_have_attribute(
+            "aria-label", "Prazo para propostas. 27 em até 7 dias; 27 de 8 a 30 dias; 27 sem prazo informado."
+        )
+        expect(page.get_by_role("img", name="Modalidades")).to_have_attribute(
+            "aria-label", "Modalidades. Dispensa: 54; Pregão - Eletrônico: 27."
+        )
+
+
+class TestHistory:
+    def test_shows_what_was_asked_here_until_it_is_forgotten(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        search = page.url
+        page.get_by_role("link", name="Nova busca").click()
+
+        entry = page.locator("#history-list li")
+        expect(entry).to_have_count(1)
+        expect(entry).to_contain_text("SP · publicadas de")
+        expect(entry).to_contain_text("3 relevantes")
+        entry.get_by_role("link", name="Vestuário e uniformes").click()
+        expect(page).to_have_url(search)
+        page.get_by_role("link", name="Nova busca").click()
+        page.get_by_role("button", name="Esquecer").click()
+        expect(page.locator("#history")).not_to_be_visible()
+        page.reload()
+        expect(page.locator("#history")).not_to_be_visible()
+
+
+class TestRefresh:
+    @desktop_only
+    def test_swaps_the_rows_only_on_a_click(self, visitor, stage):
+        page, served = visitor.page, visitor.served
+        visitor.ask("SP")
+        served.tell(until=Completed)
+        expect(page.get_by_role("article")).to_have_count(3)
+
+        served.frame("refresh_available", {"message": "Dados atualizados disponíveis"})
+        banner = page.get_by_text("Dados atualizados disponíveis", exact=True).first
+        expect(banner).to_be_visible()
+        stage.kept_rows = 1
+        expect(page.get_by_role("article")).to_have_count(3)
+        page.get_by_role("button", name="Mostrar dados atualizados").click()
+
+        expect(page.get_by_role("article")).to_have_count(1)
+        expect(banner).not_to_be_visible()
+        expect(page.locator("#results-title")).to_be_focused()
 
 
 class TestEnding:

@@ -29,13 +29,18 @@ export const ask = (query) =>
 export const state = (id) => call(at(id));
 export const summary = (id) => call(`${at(id)}/summary`);
 export const spreadsheet = (id) => `${at(id)}/spreadsheet`;
-export function results(id, { sort, cursor }) {
-  const wanted = new URLSearchParams({ limit: "50", sort });
+const segments = (bid) => bid.split("/").map(encodeURIComponent).join("/");
+export const explanation = (id, bid) => call(`${at(id)}/results/${segments(bid)}/explanation`);
+export function results(id, { sort, cursor, filters = [], limit = 50 }) {
+  const wanted = new URLSearchParams([["limit", limit], ["sort", sort], ...filters]);
   if (cursor) wanted.set("cursor", cursor);
   return call(`${at(id)}/results?${wanted}`);
 }
 
-const NAMES = ["progress", "uf_completed", "partial_results", "completed", "degraded", "failed", "llm_ready", "excel_ready"];
+const NAMES = [
+  "progress", "uf_completed", "partial_results", "completed", "degraded", "failed", "llm_ready", "excel_ready",
+  "refresh_available", "revalidated",
+];
 const ASK_EVERY = [2000, 4000, 8000];
 
 /**

@@ -4,12 +4,12 @@ import { el, icon } from "./dom.js";
 import { day, dayAndTime, deadline, money } from "./format.js";
 import { tip } from "./tip.js";
 
-const SHIELDS = {
+export const SHIELDS = {
   high: { tone: "green", icon: "escudo", label: "Confiança alta" },
   medium: { tone: "amber", icon: "escudo-meio", label: "Confiança média" },
   low: { tone: "gray", icon: "escudo-vazio", label: "Confiança baixa" },
 };
-const JUDGED = {
+export const JUDGED = {
   keyword: "Alta densidade de termos relevantes",
   item_inspection: "Itens da licitação conferidos um a um",
   llm_standard: "Avaliado por IA",
@@ -18,13 +18,13 @@ const JUDGED = {
   rules_without_llm: "Decidido por regras, sem avaliação por IA",
 };
 const WITHOUT_DENSITY = { keyword: { medium: "Densidade média de termos relevantes", low: "Poucos termos relevantes no texto" } };
-const LEVELS = {
+export const LEVELS = {
   alta: { tone: "green", label: "Viabilidade alta" },
   media: { tone: "amber", label: "Viabilidade média" },
   baixa: { tone: "gray", label: "Viabilidade baixa" },
 };
 const FACTORS = { modalidade: "Modalidade", timeline: "Prazo", value: "Valor", geography: "Localização" };
-const SITUATIONS = { revogada: "Revogada", anulada: "Anulada", suspensa: "Suspensa", encerrada: "Encerrada" };
+export const SITUATIONS = { revogada: "Revogada", anulada: "Anulada", suspensa: "Suspensa", encerrada: "Encerrada" };
 const LONG = 330;
 
 /** The text with every occurrence of the evidence marked; evidence is literal, so no pattern is made of it. */
@@ -52,7 +52,7 @@ export function webAddress(link) {
   return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
 }
 
-export function card(row) {
+export function card(row, { explain }) {
   const title = `bid-${row.id}`;
   return el(
     "li",
@@ -64,7 +64,7 @@ export function card(row) {
       el("p", { class: "orgao" }, row.orgao),
       objeto(row, title),
       badges(row),
-      why(row),
+      why(row, explain),
       footer(row),
     ),
   );
@@ -109,8 +109,8 @@ function badges(row) {
   );
 }
 
-function viability({ score, level, factors }) {
-  const { tone, label } = LEVELS[level];
+/** The four factors with their weights, scores and sentences. */
+export function factorList(factors) {
   const rows = factors.map((factor) => {
     const bar = el("span");
     bar.style.width = `${factor.score}%`;
@@ -122,36 +122,45 @@ function viability({ score, level, factors }) {
       el("p", {}, factor.reason),
     );
   });
+  return el("ul", { class: "factors" }, rows);
+}
+
+function viability({ score, level, factors }) {
+  const { tone, label } = LEVELS[level];
   return tip({
     tone,
     label: [icon("bussola"), label],
-    content: [el("strong", {}, `Viabilidade: ${score} de 100`), el("ul", { class: "factors" }, rows)],
+    content: [el("strong", {}, `Viabilidade: ${score} de 100`), factorList(factors)],
   });
 }
 
-function why(row) {
+function why(row, explain) {
   const elsewhere = row.evidence.filter((quote) => quote && !row.objeto.includes(quote));
-  if (!row.reasons.length && !elsewhere.length) return null;
   return el(
     "details",
     { class: "why" },
     el("summary", {}, "Por que está aqui"),
     el("ul", {}, row.reasons.map((reason) => el("li", {}, reason))),
     elsewhere.map((quote) => el("blockquote", {}, `“${quote}”`)),
+    el("button", { type: "button", class: "link", on: { click: () => explain(row) } }, "Explicação completa", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
   );
 }
 
 function footer(row) {
-  const address = webAddress(row.link);
   return el(
     "footer",
     {},
     closing(row),
     el("span", {}, `Publicada em ${day(row.data_publicacao)}`),
-    address
-      ? el("a", { class: "notice-link", href: address, target: "_blank", rel: "noopener noreferrer" }, "Ver o edital", icon("fora"), el("span", { class: "sr" }, " (abre em outra aba)"))
-      : null,
+    noticeLink(row, "Ver o edital"),
   );
+}
+
+/** The link to the official notice, where it has an address that can be followed. */
+export function noticeLink(row, words) {
+  const address = webAddress(row.link);
+  if (!address) return null;
+  return el("a", { class: "notice-link", href: address, target: "_blank", rel: "noopener noreferrer" }, words, icon("fora"), el("span", { class: "sr" }, " (abre em outra aba)"));
 }
 
 function closing(row) {

@@ -16,6 +16,14 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
+/** Make an element of a picture. */
+export function svg(tag, props = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(props)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
 export const icon = (name) => el("span", { class: `icon icon-${name}`, "aria-hidden": "true" });
 
 /** Change a text only when it differs: a live region must not speak twice. */

@@ -7,6 +7,9 @@ const DAY = new Intl.DateTimeFormat("pt-BR", { timeZone: ZONE, day: "2-digit", m
 const TIME = new Intl.DateTimeFormat("pt-BR", { timeZone: ZONE, hour: "2-digit", minute: "2-digit" });
 const ISO_DAY = new Intl.DateTimeFormat("en-CA", { timeZone: ZONE, year: "numeric", month: "2-digit", day: "2-digit" });
 
+const ROUND = new Intl.NumberFormat("pt-BR", { style: "currency", currency: "BRL", notation: "compact", maximumFractionDigits: 1 });
+
+export const roundMoney = (amount) => ROUND.format(Number(amount));
 export const money = (amount) => REAIS.format(Number(amount));
 export const number = (amount) => NUMBER.format(amount);
 export const day = (moment) => DAY.format(new Date(moment));
@@ -25,11 +28,25 @@ export function ago(moment, now = Date.now()) {
   return `há ${Math.floor(minutes / 1440)} dias`;
 }
 
+/** Calendar days from today in Brasília; negative once it is past. */
+export function daysUntil(moment, now = Date.now()) {
+  const end = new Date(moment);
+  const days = Math.round((Date.parse(ISO_DAY.format(end)) - Date.parse(ISO_DAY.format(now))) / 86400000);
+  return days === 0 && end <= now ? -1 : days;
+}
+
+/** The same in one or two words. */
+export function daysLeft(moment, now = Date.now()) {
+  const days = daysUntil(moment, now);
+  if (days < 0) return { words: "Encerrado", urgency: "over" };
+  return { words: days === 0 ? "Hoje" : plural(days, "dia", "dias"), urgency: days <= 3 ? "soon" : "" };
+}
+
 /** How long proposals are still taken: words and how urgent (`soon`, `over` or nothing). Days are calendar days. */
 export function deadline(moment, now = Date.now()) {
   const end = new Date(moment);
   if (end <= now) return { words: `Prazo encerrado em ${day(end)}`, urgency: "over" };
-  const days = Math.round((Date.parse(ISO_DAY.format(end)) - Date.parse(ISO_DAY.format(now))) / 86400000);
+  const days = daysUntil(end, now);
   const at = TIME.format(end);
   if (days === 0) return { words: `Encerra hoje às ${at}`, urgency: "soon" };
   if (days === 1) return { words: `Encerra amanhã às ${at}`, urgency: "soon" };

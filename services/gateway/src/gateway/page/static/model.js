@@ -1,6 +1,8 @@
 // What the page knows of one search: a fold over the state and the events, without a look at the document.
 
 const OVER = new Set(["completed", "degraded", "empty_failure", "cancelled"]);
+/** Newer data than what is shown can be had. */
+const REFRESHED = new Set(["refresh_available", "revalidated"]);
 const TERMINAL = new Set(["completed", "degraded", "failed"]);
 
 export const isOver = (model) => OVER.has(model.status);
@@ -9,7 +11,7 @@ export function fresh(id, query = null) {
   const ufs = new Map((query?.ufs ?? []).map((uf) => [uf, { uf, status: "pending" }]));
   return {
     id, query, ufs, status: "accepted", progress: 0, message: "Preparando a busca…", coverage: null, rows: new Map(),
-    total: 0, cursor: null, ranked: false, sort: "relevance", operational: null, reliability: null, reason: null,
+    total: 0, matched: null, filters: [], cursor: null, ranked: false, sort: query?.sort ?? "relevance", all: null, refreshable: null, live: false, operational: null, reliability: null, reason: null,
     cacheAgeHours: null, failedSources: false, note: null, counts: null, llm: "none", excel: "none", excelNote: null,
     summary: null, connected: true, settled: false,
   };
@@ -26,6 +28,7 @@ export function takeState(model, view) {
   model.reason = view.degraded?.reason ?? null;
   model.cacheAgeHours = view.degraded?.cache_age_hours ?? view.answered_from?.cache_age_hours ?? null;
   model.failedSources = (view.degraded?.sources_failed ?? []).length > 0;
+  model.live = view.live_fetch_in_progress && view.answered_from !== null;
   model.llm = view.llm_status;
   model.excel = view.excel_status;
   takeCoverage(model, view.coverage);
@@ -39,6 +42,8 @@ export function takeEvent(model, name, data) {
     model.excel = "ready";
   } else if (name === "progress" && data.stage === "excel_failed") {
     Object.assign(model, { excel: "failed", excelNote: data.message });
+  } else if (REFRESHED.has(name)) {
+    Object.assign(model, { refreshable: data, live: false });
   } else if (isOver(model)) {
     return false;
   } else if (TERMINAL.has(name)) {
@@ -99,7 +104,7 @@ function takeCoverage(model, coverage) {
 export function takeResults(model, page, { first }) {
   if (first) model.rows = new Map();
   for (const row of page.results) model.rows.set(row.id, row);
-  Object.assign(model, { total: page.matched, cursor: page.next_cursor, ranked: page.final });
+  Object.assign(model, { total: page.total, matched: page.matched, cursor: page.next_cursor, ranked: page.final });
 }
 
 /** The rows as shown: as ranked by the server or, while they still come in, by relevance. */

@@ -1,6 +1,7 @@
 // From what is known to what is seen; each view can be drawn again at any time.
 
 import { card } from "./card.js";
+import { emptyTable, line } from "./table.js";
 import { $, $$, el, icon, say } from "./dom.js";
 import { ago, number, plural } from "./format.js";
 import { isOver, rowsOf } from "./model.js";
@@ -149,42 +150,70 @@ export function drawSummary(model) {
     return;
   }
   const { text, highlights } = model.summary;
-  const paragraphs = text.split(/\n\s*\n/).filter(Boolean).map((paragraph) => el("p", {}, paragraph));
-  const points = highlights?.length ? el("ul", { class: "highlights" }, highlights.map((each) => el("li", {}, each))) : null;
-  place.replaceChildren(...paragraphs, ...(points ? [points] : []));
+  if (place.dataset.drawn === text) return;
+  place.dataset.drawn = text;
+  const [first, ...rest] = text.split(/\n\s*\n/).filter(Boolean).map((paragraph) => el("p", {}, paragraph));
+  if (highlights?.length) rest.push(el("ul", { class: "highlights" }, highlights.map((each) => el("li", {}, each))));
+  place.replaceChildren(first);
+  if (rest.length) place.append(el("details", {}, el("summary", {}, "Resumo completo"), el("div", { class: "whole" }, ...rest)));
 }
 
-const cards = new Map();
+const made = { cards: new Map(), table: new Map() };
+let table = null;
 
-/** Cards are kept by bid: what someone has open or focused stays when more rows come in. */
-export function drawResults(model) {
-  const list = $("#cards");
+/** Cards and lines are kept by bid: what someone has open or focused stays when more rows come in. */
+export function drawResults(model, { layout, explain }) {
   const rows = rowsOf(model);
-  const wanted = rows.map((row) => {
-    const known = cards.get(row.id);
-    const key = JSON.stringify(row);
-    if (known?.key === key) return known.node;
-    const node = card(row);
-    cards.set(row.id, { key, node });
-    return node;
-  });
-  wanted.forEach((node, place) => {
-    if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null);
-  });
-  while (list.children.length > wanted.length) list.lastElementChild.remove();
+  $("#search").dataset.layout = layout;
+  $("#cards").hidden = layout !== "cards";
+  $("#table").hidden = layout !== "table" || rows.length === 0;
+  if (layout === "cards") place($("#cards"), rows, made.cards, (row) => card(row, { explain }));
+  else place(tableBody(), rows, made.table, (row) => line(row, { explain }));
   const over = isOver(model);
-  const shown = model.total > rows.length ? `${number(rows.length)} de ${number(model.total)}` : number(rows.length);
+  const some = model.matched ?? model.total;
+  const shown = some > rows.length ? `${number(rows.length)} de ${number(some)}` : number(rows.length);
   say($("#results-title"), rows.length ? `Resultados (${shown})` : "Resultados");
   $("#results").hidden = model.status === "empty_failure";
-  $(".sort").hidden = !(over && model.total > 1);
+  $(".results-tools").hidden = model.total < 2;
+  $(".sort").hidden = !over;
+  $("#filter").hidden = !(over && model.total > 1);
+  say($("#filtered"), model.filters.length ? `${plural(some, "licitação passa", "licitações passam")} pelos filtros, de ${number(model.total)}.` : "");
+  $("#filter [type=reset]").hidden = model.filters.length === 0;
   $("#more").hidden = !model.cursor;
   drawEmpty(model, rows.length);
 }
 
-export function forgetCards() {
-  cards.clear();
+function place(list, rows, known, make) {
+  const wanted = rows.map((row) => {
+    const key = JSON.stringify(row);
+    if (known.get(row.id)?.key !== key) known.set(row.id, { key, node: make(row) });
+    return known.get(row.id).node;
+  });
+  wanted.forEach((node, at) => {
+    if (list.children[at] !== node) list.insertBefore(node, list.children[at] ?? null);
+  });
+  while (list.children.length > wanted.length) list.lastElementChild.remove();
+}
+
+function tableBody() {
+  if (!table) {
+    table = emptyTable();
+    $("#table").append(table.node);
+  }
+  return table.body;
+}
+
+export function forgetRows() {
+  for (const kind of Object.values(made)) kind.clear();
   $("#cards").replaceChildren();
-  delete $("#spreadsheet").dataset.drawn;
+  tableBody().replaceChildren();
+  for (const panel of ["#spreadsheet", "#summary-text"]) delete $(panel).dataset.drawn;
+}
+
+/** Newer data are there: nothing on the page changes until someone wants it to. */
+export function drawRefresh(model) {
+  $("#refresh").hidden = !model.refreshable;
+  $("#refreshing").hidden = !(isOver(model) && model.live);
 }
 
 function drawEmpty(model, count) {
@@ -196,6 +225,7 @@ function drawEmpty(model, count) {
 
 function empty(model) {
   if (!isOver(model)) return [el("p", {}, "As licitações aparecem aqui assim que cada estado é avaliado.")];
+  if (model.filters.length && model.matched === 0) return [el("h3", {}, "Nenhum resultado passa por estes filtros"), el("p", {}, "Afrouxe ou limpe os filtros para ver os demais.")];
   if (model.total > 0) return [el("p", { class: "busy" }, "Carregando os resultados…")];
   const read = plural(model.counts?.fetched ?? 0, "licitação foi lida", "licitações foram lidas");
   if (model.status === "completed" && model.coverage?.coverage_pct === 100) {
