@@ -73,6 +73,8 @@ class SearchState:
     closed: Closed | None = None
     catalogue_version: str | None = None
     last_judged_at_sequence: int = 0
+    arbitrated_batches: set[str] = field(default_factory=set)
+    """Orders to arbitrate that were answered, with verdicts or without."""
     _parts: dict[str, tuple[int, set[int]]] = field(default_factory=dict)
     _sightings: dict[BidId, _Sighting] = field(default_factory=dict)
     _arbitrated: dict[BidId, AcceptedBid | RejectedBid] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class SearchState:
             _parts={batch: (total, set(seen)) for batch, (total, seen) in self._parts.items()},
             _sightings=dict(self._sightings),
             _arbitrated=dict(self._arbitrated),
+            arbitrated_batches=set(self.arbitrated_batches),
         )
         copy.apply(sequence, fact)
         return copy
@@ -308,6 +311,7 @@ class SearchState:
             self._sightings[bid_id] = sighting
 
     def _take_arbitrated(self, _: int, fact: Arbitrated) -> None:
+        self.arbitrated_batches.add(fact.batch)
         for accepted in fact.accepted:
             self._arbitrated.setdefault(accepted.sighted.bid.id, accepted)
         for rejected in fact.rejected:

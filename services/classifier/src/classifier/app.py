@@ -1,14 +1,20 @@
 """Puts the service together: settings -> catalogue -> handler -> subscription."""
 
 import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from classifier import handlers
-from classifier.adapters.catalogue_files import load_catalogue
+from classifier.adapters.catalogue_files import load_briefs, load_catalogue
+from classifier.adapters.llm import OpenAi
+from classifier.arbiter import Arbiter, Limits
 from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
+from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from classifier.settings import ClassifierSettings
-from contracts.subjects import CLASSIFIER_JUDGE
+from contracts.subjects import CLASSIFIER_ARBITRATE, CLASSIFIER_JUDGE
 from servicekit.bus import Bus
+from servicekit.clock import utc_now
 from servicekit.service import Service
 
 
@@ -23,4 +29,36 @@ def build(settings: ClassifierSettings | None = None) -> Service:
     )
     bus = Bus(url=settings.nats_url, service="classifier")
     bus.handle(CLASSIFIER_JUDGE, functools.partial(handlers.judge, bench=bench))
-    return Service(name="classifier", bus=bus)
+    llm = _llm(settings)
+    arbiter = _arbiter(settings, llm) if llm is not None else None
+    bus.handle(CLASSIFIER_ARBITRATE, functools.partial(handlers.arbitrate, arbiter=arbiter))
+    return Service(name="classifier", bus=bus, parts=(_open(llm),) if llm is not None else ())
+
+
+def _llm(settings: ClassifierSettings) -> OpenAi | None:
+    if settings.llm_key is None:
+        return None
+    return OpenAi(
+        api_key=settings.llm_key, base_url=settings.openai_base_url or None, model=settings.openai_model,
+        timeout=settings.llm_timeout,
+    )  # fmt: skip
+
+
+def _arbiter(settings: ClassifierSettings, llm: OpenAi) -> Arbiter:
+    return Arbiter(
+        llm,
+        briefs=load_briefs(),
+        limits=Limits(at_once=settings.llm_at_once, call=settings.llm_timeout, held=settings.llm_opinions_held),
+        budget=DailyBudget(settings.llm_daily_usd),
+        prices=Prices(asked=settings.llm_usd_per_million_asked, answered=settings.llm_usd_per_million_answered),
+        breaker=LlmBreaker(),
+        clock=utc_now,
+    )
+
+
+@asynccontextmanager
+async def _open(llm: OpenAi) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await llm.close()

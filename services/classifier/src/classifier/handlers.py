@@ -1,16 +1,27 @@
 """Commands to the classifier: one batch of bids in, its outcomes out."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from classifier.arbiter import Arbiter
 from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
 from classifier.domain.verdicts import Outcome, judge_bid
-from contracts.classification import AcceptedBid, JudgeBids, Judged, RejectedBid, UncertainBid
-from contracts.subjects import JUDGED, Outgoing
+from contracts.classification import (
+    AcceptedBid,
+    ArbitrateBids,
+    Arbitrated,
+    JudgeBids,
+    Judged,
+    RejectedBid,
+    UncertainBid,
+)
+from contracts.subjects import ARBITRATED, JUDGED, Outgoing
 from servicekit.bus import Delivery
+from servicekit.logs import log
 
 T = TypeVar("T", AcceptedBid, RejectedBid, UncertainBid)
 
@@ -48,6 +59,23 @@ async def judge(command: JudgeBids, _delivery: Delivery, *, bench: Bench) -> Asy
             await asyncio.sleep(0)
     for judged in parts_of(command, outcomes, catalogue_version=bench.judge.version):
         yield JUDGED.message(judged, search_id=judged.search_id, batch=judged.batch, part=judged.part)
+
+
+async def arbitrate(command: ArbitrateBids, _delivery: Delivery, *, arbiter: Arbiter | None) -> AsyncIterator[Outgoing]:
+    """Asks about each bid on its own, all at once; what is not answered by the deadline stays open for the rules."""
+    verdicts: list[AcceptedBid | RejectedBid] = []
+    if arbiter is not None:
+        decided = await asyncio.gather(
+            *(arbiter.decide(bid, command.lens, by=command.deadline) for bid in command.bids)
+        )  # fmt: skip
+        verdicts = [each for each in decided if isinstance(each, AcceptedBid | RejectedBid)]
+        left = Counter(str(each) for each in decided if not isinstance(each, AcceptedBid | RejectedBid))
+        log.info("arbitrated", bids=len(decided), accepted=sum(isinstance(v, AcceptedBid) for v in verdicts), left=left)
+    fact = Arbitrated(
+        search_id=command.search_id, batch=command.batch,
+        accepted=tuple(_only(AcceptedBid, verdicts)), rejected=tuple(_only(RejectedBid, verdicts)),
+    )  # fmt: skip
+    yield ARBITRATED.message(fact, search_id=fact.search_id, batch=fact.batch)
 
 
 def parts_of(command: JudgeBids, outcomes: Sequence[Outcome], *, catalogue_version: str) -> Iterator[Judged]:

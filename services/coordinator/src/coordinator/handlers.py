@@ -15,6 +15,7 @@ from contracts.report import MakeSpreadsheet, ObjectRef, Summarize
 from contracts.search import Closed, Completed, Planned, ProgressState, Requested
 from contracts.state import Status
 from contracts.subjects import (
+    ARBITRATE,
     ARCHIVE,
     CLOSED,
     COMPLETED,
@@ -26,6 +27,7 @@ from contracts.subjects import (
     SUMMARIZE,
     Outgoing,
 )
+from coordinator.domain.arbitrations import arbitrations
 from coordinator.domain.close import answer_of, message_of
 from coordinator.domain.plan import Budgets, gathers, plan
 from coordinator.domain.watch import UfWatch
@@ -37,6 +39,8 @@ FIRST_ROWS = 10
 """Rows that the terminal fact itself carries; ten of the longest objetos stay far below the 256 KB bound."""
 CLOSE_RESERVE = timedelta(seconds=5)
 """Kept from the search's deadline for merging, ranking and writing the answer."""
+ARBITRATION_WAIT = timedelta(seconds=10)
+"""DESIGN 4.7: so long after the last batch is judged, and no longer."""
 REPORT_WITHIN = timedelta(seconds=240)
 """DESIGN 4.9: `closed` at the latest so long after `completed` ..."""
 CLOSED_WITHIN = timedelta(seconds=480)
@@ -72,6 +76,7 @@ async def run_search(
         if search.state.closed is None:
             await _plan(search, requested, budgets=budgets)
             await _gather(search, requested, clock=clock)
+            await _arbitrate(search, requested, clock=clock)
             await _complete(search, clock=clock)
             await _report(search, requested, clock=clock)
         await _archive(search)
@@ -115,6 +120,21 @@ def _moved(state: SearchState, *, watch: UfWatch, gathered: bool) -> bool:
         or state.everything_gathered is not gathered
         or watch.has_news(state)
     )
+
+
+async def _arbitrate(search: Followed, requested: Requested, *, clock: Clock) -> None:
+    """Spend the budget on the open bids, and wait for what comes of it, but not long (DESIGN 4.7)."""
+    state = search.state
+    if state.completed is not None or state.cancelled is not None or state.planned is None:
+        return
+    by = min(clock() + ARBITRATION_WAIT, requested.deadline - CLOSE_RESERVE)
+    if by <= clock():
+        return
+    orders = arbitrations(state, requested.query.lens, budget=state.planned.arbitrations_budget, by=by)
+    for order in orders:
+        await search.command(ARBITRATE.message(order, dedup=f"{order.search_id}:{order.batch}:1"))
+    wanted = {order.batch for order in orders}
+    await search.until(lambda s: wanted <= s.arbitrated_batches or s.cancelled is not None, by=by)
 
 
 async def _complete(search: Followed, *, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """The coordinator's settings; the only module here that reads the environment."""
 
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from coordinator.domain.plan import Budgets
@@ -13,8 +14,9 @@ class CoordinatorSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="COORDINATOR_", frozen=True, extra="ignore", populate_by_name=True)
 
     items_budget: int = 20
-    arbitrations_budget: int = 0
-    """0: no LLM is configured, so nothing is arbitrated and nothing waits for it."""
+    arbitrations_budget: int = 20
+    """Bids given to a language model per search; without a key none is, and nothing waits for it."""
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
 
     def budgets(self, chain: TimeoutChain) -> Budgets:
         """The levels of the chain that a plan is made with."""
@@ -22,5 +24,9 @@ class CoordinatorSettings(ServiceSettings):
             per_source=chain.per_source,
             consolidation=chain.consolidation,
             items=self.items_budget,
-            arbitrations=self.arbitrations_budget,
+            arbitrations=self.arbitrations_budget if self._has_llm else 0,
         )
+
+    @property
+    def _has_llm(self) -> bool:
+        return self.openai_api_key is not None and bool(self.openai_api_key.get_secret_value())

@@ -1,10 +1,12 @@
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from contracts.answer_codec import decode_answer
+from contracts.classification import Arbitrated, RejectedBid, RejectReason
 from contracts.fetch import SliceStatus
 from contracts.fold import SearchState
 from contracts.places import UF
@@ -73,12 +75,12 @@ class FakeSearch:
         return [fact.topic.name for fact in self.facts if fact.topic.name != "progress"]
 
 
-async def run(search: FakeSearch) -> FakeSearch:
+async def run(search: FakeSearch, *, budgets: Budgets = BUDGETS) -> FakeSearch:
     @asynccontextmanager
     async def hold(_search_id):
         yield search
 
-    async for _ in run_search(REQUEST, DELIVERY, hold=hold, budgets=BUDGETS, clock=lambda: search.now):
+    async for _ in run_search(REQUEST, DELIVERY, hold=hold, budgets=budgets, clock=lambda: search.now):
         raise AssertionError("facts go out under the lease, none is yielded")
     return search
 
@@ -181,6 +183,37 @@ class TestRunSearch:
 
         assert search.names() == ["planned", "completed", "closed"]
         assert search.state.closed.at <= REQUEST.created_at + timedelta(seconds=480)
+
+    async def test_gives_open_bids_to_a_model_and_waits_for_what_comes_of_it(self):
+        open_bid = judged("a", accepted=(1,), uncertain=(2,))
+        search = FakeSearch([WORLD[0], open_bid, WORLD[2], *WORLD[3:]])
+        reply = RejectedBid(id=open_bid.uncertain[0].sighted.bid.id, seen_at=NOW, reason=RejectReason.LLM)
+        send = search.command
+
+        async def command(outgoing):
+            await send(outgoing)
+            if outgoing.topic.name == "arbitrate":
+                fact = Arbitrated(search_id=SEARCH_ID, batch=outgoing.value.batch, rejected=(reply,))
+                search.world.insert(0, fact)
+
+        search.command = command
+        await run(search, budgets=replace(BUDGETS, arbitrations=20))
+
+        assert [c.topic.name for c in search.commands][:2] == ["gather", "arbitrate"]
+        assert (search.state.completed.counts.accepted, search.state.completed.llm_pending) == (1, 0)
+
+    async def test_waits_for_a_silent_model_ten_seconds_and_no_longer(self):
+        search = FakeSearch([WORLD[0], judged("a", accepted=(1,), uncertain=(2,)), WORLD[2]])
+        await run(search, budgets=replace(BUDGETS, arbitrations=20))
+
+        assert search.state.completed.at == NOW + timedelta(seconds=10)
+        assert search.state.completed.llm_pending == 1
+
+    async def test_asks_no_model_without_a_budget(self):
+        search = await run(FakeSearch([WORLD[0], judged("a", accepted=(1,), uncertain=(2,)), *WORLD[2:]]))
+
+        assert "arbitrate" not in [c.topic.name for c in search.commands]
+        assert search.state.completed.at == NOW
 
     @pytest.mark.parametrize("crash_after", range(7))
     async def test_resumes_from_wherever_it_was_left(self, crash_after):

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
 from classifier.domain.catalogue import Catalogue, Grammar, SectorRules, problems
 
 _GRAMMAR = "_grammar.yaml"
+_BRIEFS = "_briefs.yaml"
 
 
 class UnsoundCatalogue(Exception):
@@ -17,16 +19,30 @@ class UnsoundCatalogue(Exception):
 
 def load_catalogue(folder: Path | None = None) -> Catalogue:
     """The catalogue in a folder, the one that ships with this service by default; raises UnsoundCatalogue."""
-    root = folder if folder is not None else Path(str(resources.files("classifier") / "catalogue"))
+    catalogue = read_catalogue(folder)
+    if found := problems(catalogue):
+        raise UnsoundCatalogue("; ".join(found))
+    return catalogue
+
+
+def read_catalogue(folder: Path | None = None) -> Catalogue:
+    """The same, sound or not, so that its problems can be told; raises UnsoundCatalogue where a file cannot be read."""
+    root = folder if folder is not None else _shipped()
     try:
         sectors = [SectorRules.model_validate(_read(file)) for file in sorted(root.glob("[a-z]*.yaml"))]
         grammar = Grammar.model_validate(_read(root / _GRAMMAR))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UnsoundCatalogue(str(error)) from error
-    catalogue = Catalogue(sectors={rules.sector: rules for rules in sectors}, grammar=grammar)
-    if found := problems(catalogue):
-        raise UnsoundCatalogue("; ".join(found))
-    return catalogue
+    return Catalogue(sectors={rules.sector: rules for rules in sectors}, grammar=grammar)
+
+
+def load_briefs() -> dict[str, tuple[str, str]]:
+    """Per sector, what a language model is told that it takes in and leaves out."""
+    return TypeAdapter(dict[str, tuple[str, str]]).validate_python(_read(_shipped() / _BRIEFS))
+
+
+def _shipped() -> Path:
+    return Path(str(resources.files("classifier") / "catalogue"))
 
 
 def _read(file: Path) -> Any:

@@ -1,0 +1,158 @@
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from classifier import handlers
+from classifier.adapters.catalogue_files import load_briefs
+from classifier.adapters.llm import LlmAway, Said
+from classifier.arbiter import Arbiter, Limits, OpinionCache, Why
+from classifier.domain.arbitration import Opinion
+from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
+from contracts.classification import AcceptedBid, ArbitrateBids, RejectedBid, UncertainBid, Zone
+from contracts.subjects import ARBITRATED
+from contracts.verdict import Confidence, Lens, RelevanceSource, Verdict
+from contracts.when import UtcDatetime
+from servicekit.bus import Delivery
+
+LENS = Lens(sector="vestuario")
+YES = {
+    "classe": "relevante", "confianca": 90, "evidencias": ["jalecos"], "motivo_exclusao": "",
+    "precisa_mais_dados": False,
+}  # fmt: skip
+SAY_YES = Said(json.dumps(YES), 100, 50)
+Answers = Callable[[int], Said | Exception]
+
+
+class FakeReader:
+    model = "fake"
+
+    def __init__(self, *answers: Said | Exception, hangs: bool = False) -> None:
+        self.answers, self.hangs, self.asked = list(answers), hangs, 0
+
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> Said:
+        self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        answer = self.answers[min(self.asked, len(self.answers)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def now(make_bid: Any) -> UtcDatetime:
+    seen: UtcDatetime = make_bid("x").seen_at
+    return seen
+
+
+def arbiter(reader: FakeReader, now: Any, *, usd: str = "1", failures: int = 5, call: float = 5) -> Arbiter:
+    return Arbiter(
+        reader,
+        briefs=load_briefs(),
+        limits=Limits(at_once=4, call=timedelta(seconds=call), held=100),
+        budget=DailyBudget(Decimal(usd)),
+        prices=Prices(asked=Decimal("0.10"), answered=Decimal("0.40")),
+        breaker=LlmBreaker(failures=failures),
+        clock=lambda: now,
+    )
+
+
+def open_bid(make_bid: Any, number: int = 1, objeto: str = "Material diverso e jalecos") -> UncertainBid:
+    verdict = Verdict(
+        relevance_source=RelevanceSource.RULES_WITHOUT_LLM, confidence=Confidence.LOW, confidence_score=50, density=0.03
+    )
+    return UncertainBid(sighted=make_bid(objeto, number=number), zone=Zone.STANDARD, verdict=verdict)
+
+
+class TestArbiter:
+    async def test_decides_and_remembers(self, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(SAY_YES)
+        judge = arbiter(reader, now)
+        for number in (1, 2):
+            verdict = await judge.decide(open_bid(make_bid, number), LENS, by=now + timedelta(seconds=5))
+            assert isinstance(verdict, AcceptedBid)
+            assert verdict.sighted.bid.id == make_bid("x", number=number).bid.id
+        assert reader.asked == 1
+
+    @pytest.mark.parametrize("bad", [Said("{}", 1, 1), Said("claro!", 1, 1), Said(None, 1, 1)])
+    async def test_asks_once_more_for_the_right_shape(self, bad: Said, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(bad, SAY_YES)
+        verdict = await arbiter(reader, now).decide(open_bid(make_bid), LENS, by=now + timedelta(seconds=5))
+        assert isinstance(verdict, AcceptedBid)
+        stubborn = FakeReader(bad)
+        assert await arbiter(stubborn, now).decide(open_bid(make_bid), LENS, by=now + timedelta(seconds=5)) is Why.SHAPE
+        assert stubborn.asked == 2
+
+    async def test_never_tries_a_model_again_that_is_away(self, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(LlmAway("llm.status_500"))
+        judge = arbiter(reader, now)
+        assert await judge.decide(open_bid(make_bid), LENS, by=now + timedelta(seconds=5)) is Why.AWAY
+        assert reader.asked == 1
+
+    async def test_leaves_a_broken_model_alone(self, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(LlmAway("llm.status_500"))
+        judge = arbiter(reader, now, failures=2)
+        bids = [open_bid(make_bid, n, f"jalecos {n}") for n in range(1, 6)]
+        said = [await judge.decide(bid, LENS, by=now + timedelta(seconds=5)) for bid in bids]
+        assert said == [Why.AWAY, Why.AWAY, Why.BREAKER, Why.BREAKER, Why.BREAKER]
+        assert reader.asked == 2
+
+    async def test_stops_when_the_days_money_is_spent(self, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(Said(SAY_YES.content, 3_000, 100))
+        judge = arbiter(reader, now, usd="0.0005")
+        bids = [open_bid(make_bid, n, f"jalecos {n}") for n in range(1, 6)]
+        said = [await judge.decide(bid, LENS, by=now + timedelta(seconds=5)) for bid in bids]
+        assert isinstance(said[0], AcceptedBid)
+        assert said[-1] is Why.BUDGET
+        assert reader.asked < 3
+
+    async def test_asks_nobody_after_the_deadline(self, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(SAY_YES, hangs=True)
+        assert await arbiter(reader, now).decide(open_bid(make_bid), LENS, by=now) is Why.LATE
+
+    async def test_ends_a_call_that_hangs(self, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(SAY_YES, hangs=True)
+        judge = arbiter(reader, now, call=0.01)
+        assert await judge.decide(open_bid(make_bid), LENS, by=now + timedelta(seconds=60)) is Why.AWAY
+
+
+class TestOpinionCache:
+    def test_lets_the_least_recently_used_go(self) -> None:
+        cache, opinion = OpinionCache(2), Opinion.model_validate(YES)
+        cache.put("a", opinion)
+        cache.put("b", opinion)
+        cache.get("a")
+        cache.put("c", opinion)
+        assert [cache.get(key) is not None for key in "abc"] == [True, False, True]
+
+
+class TestArbitrate:
+    async def answered(self, command: ArbitrateBids, judge: Arbiter | None) -> Any:
+        delivery = Delivery(
+            subject="work.classifier.arbitrate.v1", sequence=1, attempt=1, correlation_id="c", stopping=asyncio.Event()
+        )
+        (out,) = [out async for out in handlers.arbitrate(command, delivery, arbiter=judge)]
+        return ARBITRATED.decode(out.body)
+
+    def command(self, bids: list[UncertainBid], now: Any) -> ArbitrateBids:
+        return ArbitrateBids(
+            search_id="0" * 32, batch="llm-1", bids=tuple(bids), lens=LENS, deadline=now + timedelta(seconds=5)
+        )
+
+    async def test_lets_one_failure_hurt_no_other_bid(self, make_bid: Any, now: Any) -> None:
+        no = Said(json.dumps({**YES, "classe": "irrelevante"}), 1, 1)
+        judge = arbiter(FakeReader(SAY_YES, LlmAway("llm.timeout"), no), now)
+        bids = [open_bid(make_bid, n, f"jalecos {n}") for n in (1, 2, 3)]
+        fact = await self.answered(self.command(bids, now), judge)
+        assert [a.sighted.bid.id for a in fact.accepted] == [bids[0].sighted.bid.id]
+        assert [r.id for r in fact.rejected] == [bids[2].sighted.bid.id]
+        assert isinstance(fact.rejected[0], RejectedBid)
+
+    async def test_answers_empty_without_a_model_so_that_nobody_waits(self, make_bid: Any, now: Any) -> None:
+        fact = await self.answered(self.command([open_bid(make_bid)], now), None)
+        assert (fact.batch, fact.accepted, fact.rejected) == ("llm-1", (), ())
