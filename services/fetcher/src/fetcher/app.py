@@ -1,7 +1,10 @@
 """Settings to adapters to handlers: the fetcher put together."""
 
+import dataclasses
 import functools
 import random
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from contracts.subjects import BELL, FETCHER_CLAIMS
 from contracts.values import Source
@@ -9,9 +12,10 @@ from fetcher.adapters.http import SourceHttp
 from fetcher.adapters.memory import BusMemory
 from fetcher.adapters.pcp import PcpReader
 from fetcher.adapters.pncp import PncpReader
+from fetcher.adapters.transitions import Transitions
 from fetcher.clocks import Limits
-from fetcher.domain.bucket import Bucket
 from fetcher.engine import Engine, PageReader
+from fetcher.guard import SLOW, Guard
 from fetcher.handlers import OpenClaims, fetch
 from fetcher.lane import Lane
 from fetcher.settings import FetcherSettings
@@ -19,6 +23,15 @@ from servicekit.bus import Bus
 from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
 from servicekit.service import Service
+from servicekit.shared.breaker import Breaker
+from servicekit.shared.circuit import Policy
+from servicekit.shared.link import RedisLink
+from servicekit.shared.rate import SourceRate
+
+UF_LEAST_CALLS = 10
+"""Half of what the whole source's circuit needs: a sick UF is closed off before it closes the source."""
+PROBE_GRACE = 5.0
+"""Seconds beyond a request's own deadline after which a probe's place is free again."""
 
 
 def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None = None) -> Service:
@@ -27,28 +40,50 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     chain = chain or TimeoutChain.load()
     bus = Bus(url=settings.nats_url, service="fetcher")
     pncp, pcp = SourceHttp(settings.pncp_consulta_url), SourceHttp(settings.pcp_api_url)
-    memory, open_claims = BusMemory(bus), OpenClaims()
+    memory, open_claims, transitions = BusMemory(bus), OpenClaims(), Transitions(bus, utc_now)
+    link = RedisLink(settings.redis_url) if settings.redis_url else None
     readers: tuple[tuple[PageReader, float], ...] = (
         (PncpReader(pncp), settings.pncp_rate_per_second),
         (PcpReader(pcp), settings.pcp_rate_per_second),
     )
     for reader, rate in readers:
-        engine = _engine(reader, rate=rate / settings.fetcher_max_processes, chain=chain)
+        source = reader.source
+        engine = Engine(
+            reader=reader,
+            lane=Lane(SourceRate(source, rate, link=link, processes=settings.fetcher_max_processes)),
+            guard=Guard(_breaker(source, settings, chain, link=link, transitions=transitions)),
+            limits=limits_of(source, chain),
+            now=utc_now,
+            chance=random.SystemRandom().random,
+        )
+        transitions.opened[source] = engine.circuit_opened
         bus.handle(
-            FETCHER_CLAIMS[reader.source],
+            FETCHER_CLAIMS[source],
             functools.partial(fetch, engine=engine, memory=memory, open_claims=open_claims),
         )
     bus.listen(BELL, open_claims.hear)
-    return Service(name="fetcher", bus=bus, parts=(pncp, pcp))
+    parts: list[AbstractAsyncContextManager[Any]] = [pncp, pcp, transitions]
+    return Service(name="fetcher", bus=bus, parts=parts if link is None else [link, *parts])
 
 
-def _engine(reader: PageReader, *, rate: float, chain: TimeoutChain) -> Engine:
-    return Engine(
-        reader=reader,
-        lane=Lane(Bucket(rate)),
-        limits=limits_of(reader.source, chain),
-        now=utc_now,
-        chance=random.SystemRandom().random,
+def _breaker(
+    source: Source, settings: FetcherSettings, chain: TimeoutChain, *, link: RedisLink | None, transitions: Transitions
+) -> Breaker:
+    policy = Policy(
+        slow_after=SLOW.total_seconds(),
+        probes=settings.breaker_probes,
+        probe_time=chain.http.total_seconds() + PROBE_GRACE,
+        first_pause=settings.breaker_first_pause,
+        longest_pause=max(settings.breaker_first_pause, settings.breaker_longest_pause),
+        slow_call_rule=settings.breaker_slow_call_rule,
+        count_4xx=settings.breaker_count_4xx,
+    )
+    return Breaker(
+        source,
+        policy=policy,
+        part_policy=dataclasses.replace(policy, least_calls=UF_LEAST_CALLS),
+        tell=transitions.tell,
+        link=link,
     )
 
 
@@ -58,4 +93,10 @@ def limits_of(source: Source, chain: TimeoutChain) -> Limits:
         return Limits(
             claim=chain.per_source, claim_code="timeout.source", modalidade=chain.per_source, attempt=chain.http
         )
-    return Limits(claim=chain.per_uf, claim_code="timeout.uf", modalidade=chain.per_modality, attempt=chain.http)
+    return Limits(
+        claim=chain.per_uf,
+        claim_code="timeout.uf",
+        modalidade=chain.per_modality,
+        attempt=chain.http,
+        claim_degraded=chain.per_uf_degraded,
+    )

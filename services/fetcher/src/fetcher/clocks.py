@@ -17,6 +17,8 @@ class Limits:
     claim_code: str
     modalidade: timedelta
     attempt: timedelta
+    claim_degraded: timedelta | None = None
+    """In place of `claim` while the source is degraded; None: no difference."""
 
 
 class ClaimClock:
@@ -28,6 +30,7 @@ class ClaimClock:
         self._not_after = not_after
         self._began: datetime | None = None
         self._modalidade_began: dict[Modalidade | None, datetime] = {}
+        self._degraded = False
         self._waiting: dict[asyncio.Timeout, Modalidade | None] = {}
 
     def begin(self, modalidade: Modalidade | None) -> None:
@@ -48,11 +51,18 @@ class ClaimClock:
             self._not_after = not_after
             self._reschedule()
 
+    def degrade(self) -> None:
+        """The source is degraded: it is given more time, from now on to the end of the claim."""
+        if not self._degraded:
+            self._degraded = True
+            self._reschedule()
+
     def end(self, modalidade: Modalidade | None) -> tuple[datetime, str]:
         """The earliest of the deadlines over this modalidade, and the code of its level."""
         ends = [(self._not_after, "timeout.claim")]
         if self._began is not None:
-            ends.append((self._began + self.limits.claim, self.limits.claim_code))
+            longest = (self.limits.claim_degraded if self._degraded else None) or self.limits.claim
+            ends.append((self._began + longest, self.limits.claim_code))
         if (began := self._modalidade_began.get(modalidade)) is not None and modalidade is not None:
             ends.append((began + self.limits.modalidade, "timeout.modalidade"))
         return min(ends)

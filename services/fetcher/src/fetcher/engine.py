@@ -15,7 +15,9 @@ from fetcher.domain.attempts import TRIES, AttemptFailed, back_off
 from fetcher.domain.fair import Flow
 from fetcher.domain.listing import Listing, PageAsk
 from fetcher.domain.parts import split
+from fetcher.domain.retries import RetryBudget
 from fetcher.domain.walk import Step, Walk
+from fetcher.guard import REFUSED, Guard, refusal
 from fetcher.lane import Lane, Ticket
 from servicekit.clock import Clock
 from servicekit.logs import log
@@ -92,19 +94,26 @@ class Engine:
         *,
         reader: PageReader,
         lane: Lane,
+        guard: Guard,
         limits: Limits,
         now: Clock,
         chance: Callable[[], float],
+        retries: RetryBudget | None = None,
     ) -> None:
         self._reader = reader
         self._lane = lane
+        self._guard = guard
+        self._retries = retries or RetryBudget()
+        self._runs: set[Run] = set()
+        self.counted: Counter[str] = Counter()
+        """How often each named rule for a source's misbehaviour had something to do, since this process began."""
         self._limits = limits
         self._now = now
         self._chance = chance
 
     def begin(self, claim: FetchClaim, *, fetch_id: int, ranges: Sequence[FetchRange], claim_ranges: int) -> Run:
         """What `fetch` works on; raising its priority or lengthening its clock takes effect while it runs."""
-        return Run(
+        run = Run(
             claim=claim,
             fetch_id=fetch_id,
             ranges=ranges,
@@ -117,9 +126,28 @@ class Engine:
                 priority=claim.priority,
             ),
         )
+        if self.degraded:
+            run.clock.degrade()
+        return run
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the source was sick lately or has slowed us down: its UFs are given more time."""
+        return self._guard.sick or self._lane.rate.reduced
+
+    def circuit_opened(self, uf: str | None) -> None:
+        """Whoever waits for a turn there is sent away at once; what runs elsewhere is given more time."""
+        self._lane.dismiss(uf, refusal)
+        if uf is None:
+            self._degrade()
+
+    def _degrade(self) -> None:
+        for run in self._runs:
+            run.clock.degrade()
 
     async def fetch(self, run: Run) -> AsyncGenerator[Fact, None]:
         """Every page when it arrives, and each range's end after its last page. Leaving early stops the requests."""
+        self._runs.add(run)
         work = asyncio.create_task(self._all_ranges(run))
         work.add_done_callback(lambda _: run.outbox.put(None))
         try:
@@ -127,6 +155,7 @@ class Engine:
                 yield fact
             await work
         finally:
+            self._runs.discard(run)
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
         self._tell(run)
@@ -145,30 +174,58 @@ class Engine:
 
     async def read(self, run: Run, ask: PageAsk) -> Listing:
         """One page with its retries, each in its turn, none begun after the deadline; AttemptFailed at the last."""
-        modalidade = ask.range.modalidade
+        self._retries.asked()
         for attempt in range(1, TRIES + 1):
-            async with self._lane.turn(run.flow, first=ask.page == 1):
-                run.clock.begin(modalidade)
-                within = run.clock.left(modalidade)
-                if within <= timedelta(0):
-                    raise AttemptFailed(run.clock.end(modalidade)[1], again=False)
-                try:
-                    listing = await self._reader.read(ask, within=within)
-                except AttemptFailed as failed:
-                    failure = failed
-                else:
-                    run.retries_that_helped += attempt > 1
-                    return listing
+            try:
+                listing = await self._attempt(run, ask)
+            except AttemptFailed as failed:
+                failure = failed
+            else:
+                self._retries.answered()
+                run.retries_that_helped += attempt > 1
+                return listing
+            self.counted[f"failed.{failure.code}"] += 1
             if failure.refused:
-                self._lane.hold(failure.hold)
+                await self._lane.rate.refused(failure.pause)
+                self._degrade()
             if not failure.again:
                 raise failure
             pause = back_off(attempt, chance=self._chance())
-            if attempt == TRIES or pause >= run.clock.end(modalidade)[0] - self._now():
+            if attempt == TRIES or not self._may_ask_again(run, ask, pause):
                 break
+            self.counted[f"again.{failure.code}"] += 1
             await asyncio.sleep(pause.total_seconds())
         run.exhausted[failure.code] += 1
         raise failure
+
+    async def _attempt(self, run: Run, ask: PageAsk) -> Listing:
+        modalidade, uf = ask.range.modalidade, ask.uf
+        if self._guard.refuses(uf):
+            raise refusal()
+        async with self._lane.turn(run.flow, first=ask.page == 1):
+            run.clock.begin(modalidade)
+            within = run.clock.left(modalidade)
+            if within <= timedelta(0):
+                raise AttemptFailed(run.clock.end(modalidade)[1], again=False)
+            try:
+                return await self._guard.call(uf, lambda: self._reader.read(ask, within=within))
+            except AttemptFailed as failed:
+                if failed.code == REFUSED:
+                    self._lane.dismiss(run.flow.place if self._guard.closed else None, refusal)
+                raise
+
+    def _may_ask_again(self, run: Run, ask: PageAsk, pause: timedelta) -> bool:
+        """Only a trusted source, only in time, only from the budget; that comes last, since it spends."""
+        left = run.clock.end(ask.range.modalidade)[0] - self._now()
+        if max(pause, self._lane.rate.silence()) >= left:
+            self.counted["given_up.no_time"] += 1
+        elif not self._guard.closed or self._guard.refuses(ask.uf):
+            self.counted["given_up.breaker"] += 1
+        elif not self._retries.spend():
+            self.counted["given_up.budget"] += 1
+        else:
+            return True
+        return False
 
 
 class _RangeFetch:
@@ -236,6 +293,7 @@ class _RangeFetch:
 
     def _ended(self, scope: ClockScope) -> RangeEnded:
         outcome = self._walk.outcome(cut=scope.cut)
+        self._engine.counted.update(self._walk.noticed)
         national = self._run.claim.source.national
         return RangeEnded(
             fetch_id=self._run.fetch_id,

@@ -15,4 +15,14 @@ class FetcherSettings(ServiceSettings):
     pncp_rate_per_second: float = Field(10, gt=0, le=1000, validation_alias="PNCP_RATE_PER_SECOND")
     pcp_rate_per_second: float = Field(10, gt=0, le=1000, validation_alias="PCP_RATE_PER_SECOND")
     fetcher_max_processes: int = Field(1, ge=1, le=1000, validation_alias="FETCHER_MAX_PROCESSES")
-    """Among so many processes a source's rate is shared out; each takes its part."""
+    """While Redis is away or not used, a source's rate is shared out among so many; each takes its part."""
+    redis_url: str = Field("", validation_alias="REDIS_URL")
+    """Empty: every process keeps rates and circuits by itself."""
+    breaker_slow_call_rule: bool = Field(default=True, validation_alias="BREAKER_SLOW_CALL_RULE")
+    """Off: timeouts never open a circuit; a black hole may then keep it closed for ever."""
+    breaker_count_4xx: bool = Field(default=False, validation_alias="BREAKER_COUNT_4XX")
+    """On: 400, 404 and 422 count as failures, too, which the sources also answer to healthy questions."""
+    breaker_probes: int = Field(3, ge=1, le=100, validation_alias="BREAKER_PROBES")
+    breaker_first_pause: float = Field(60, gt=0, le=3600, validation_alias="BREAKER_FIRST_PAUSE")
+    breaker_longest_pause: float = Field(600, gt=0, le=86_400, validation_alias="BREAKER_LONGEST_PAUSE")
+    """Seconds that a circuit stays open: the first, twice as long after each failed probe, up to the longest."""

@@ -16,10 +16,14 @@ from fetcher.adapters.http import SourceHttp
 from fetcher.adapters.pcp import PcpReader
 from fetcher.adapters.pncp import PncpReader
 from fetcher.clocks import Limits
-from fetcher.domain.bucket import Bucket
+from fetcher.domain.retries import RetryBudget
 from fetcher.engine import Engine
+from fetcher.guard import Guard
 from fetcher.lane import Lane
 from servicekit.clock import utc_now
+from servicekit.shared.breaker import Breaker
+from servicekit.shared.circuit import Policy
+from servicekit.shared.rate import SourceRate
 from simulators.faults import Fault, Kind, RateLimit
 from simulators.faults import Source as SimulatedSource
 from simulators.server import Simulator
@@ -31,6 +35,9 @@ PATIENT = Limits(timedelta(seconds=90), "timeout.uf", timedelta(seconds=60), tim
 BRISK = Limits(timedelta(seconds=12), "timeout.uf", timedelta(seconds=8), timedelta(seconds=2))
 """For sources that hang: the real thirty seconds would be waited in earnest."""
 
+
+TRUSTING = Policy(least_calls=10**6)
+"""What is tested here is how each fault is taken, not when a source that has many is left alone."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,7 +72,13 @@ class Bench:
         pcp = await self._stack.enter_async_context(SourceHttp(self._sim.pcp_url))
         for reader in (PncpReader(pncp), PcpReader(pcp)):
             self.engines[reader.source] = Engine(
-                reader=reader, lane=Lane(Bucket(self._rate)), limits=self._limits, now=utc_now, chance=lambda: 0.05
+                reader=reader,
+                lane=Lane(SourceRate(reader.source, self._rate)),
+                guard=Guard(Breaker(reader.source, policy=TRUSTING, part_policy=TRUSTING, tell=lambda _: None)),
+                limits=self._limits,
+                now=utc_now,
+                chance=lambda: 0.05,
+                retries=RetryBudget(share=10, reserve=100),
             )
         return self
 
@@ -131,7 +144,7 @@ class TestPncp:
         "fault",
         [
             {"kind": Kind.LATENCY, "seconds": 0.2, "spread": 0.3},
-            {"kind": Kind.RATE_LIMITED, "times_each": 1, "page": 2},
+            {"kind": Kind.RATE_LIMITED, "times_each": 1, "page": 2, "retry_after": 1},
             {"kind": Kind.RATE_LIMITED, "times": 1, "retry_after": 1},
             {"kind": Kind.HTML_200, "times_each": 1},
             {"kind": Kind.EMPTY_200, "times_each": 2},
@@ -173,7 +186,7 @@ class TestPncp:
     @pytest.mark.parametrize(
         ("kind", "why"),
         [
-            (Kind.RATE_LIMITED, {"http.429", "timeout.modalidade"}),
+            (Kind.RATE_LIMITED, {"http.429", "timeout.modalidade", "timeout.uf"}),
             (Kind.HTML_200, {"body.html"}),
             (Kind.EMPTY_200, {"body.empty"}),
             (Kind.SPURIOUS_422, {"http.422.spurious"}),

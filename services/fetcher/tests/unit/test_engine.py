@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,14 +12,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
-from contracts.places import UF
+from contracts.places import UF, UFS
 from contracts.values import Licitacao, Modalidade, Priority, Source
 from fetcher.clocks import Limits
 from fetcher.domain.attempts import AttemptFailed
-from fetcher.domain.bucket import Bucket
 from fetcher.domain.listing import Listing, PageAsk
+from fetcher.domain.retries import RetryBudget
 from fetcher.engine import Engine, Fact, Run
+from fetcher.guard import Guard
 from fetcher.lane import Lane
+from servicekit.shared.breaker import Breaker
+from servicekit.shared.circuit import Change, Policy
+from servicekit.shared.rate import SourceRate
 
 DAY = date(2026, 11, 19)
 SIZE = 10
@@ -28,7 +33,10 @@ LIMITS = Limits(
     claim_code="timeout.uf",
     modalidade=timedelta(seconds=60),
     attempt=timedelta(seconds=30),
+    claim_degraded=timedelta(seconds=120),
 )
+AMPLE = {"share": 100.0, "reserve": 1000.0}
+"""For tests of what a retry is for, not of what it may cost."""
 
 
 def bid(uf: UF | None, modalidade: int, number: int, *, text: str = "Objeto") -> Licitacao:
@@ -92,10 +100,29 @@ def claim(
 
 
 def engine(
-    source: FakeSource, virtual: Any, *, rate: float = 10, limits: Limits = LIMITS, at_once: int = 128
+    source: FakeSource,
+    virtual: Any,
+    *,
+    rate: float = 10,
+    limits: Limits = LIMITS,
+    at_once: int = 128,
+    policy: Policy | None = None,
+    budget: dict[str, float] | None = None,
 ) -> Engine:
+    """Its breaker opens only with a policy that says when, its budget is ample unless told."""
+    changes: list[Change] = []
+    policy = policy or Policy(least_calls=10**6)
+    breaker = Breaker("pncp", policy=policy, part_policy=replace(policy, least_calls=10), tell=changes.append)
+    if policy.least_calls == 10**6:
+        breaker = Breaker("pncp", policy=policy, part_policy=policy, tell=changes.append)
     return Engine(
-        reader=source, lane=Lane(Bucket(rate), at_once=at_once), limits=limits, now=virtual.now, chance=lambda: 0.5
+        reader=source,
+        lane=Lane(SourceRate("pncp", rate), at_once=at_once),
+        guard=Guard(breaker),
+        limits=limits,
+        now=virtual.now,
+        chance=lambda: 0.5,
+        retries=RetryBudget(**(AMPLE if budget is None else budget)),
     )
 
 
@@ -337,6 +364,167 @@ class TestRetries:
         facts = virtual.run(everything(engine(source, virtual), claim(virtual.now(), seconds=1.2)))
         assert ends(facts)[6].status is SliceStatus.PARTIAL
         assert max(moment for moment, _ in source.asked) < 1.2
+
+
+class TestRetryBudget:
+    def test_costs_no_more_than_ten_per_cent_when_everything_fails(self, virtual: Any) -> None:
+        source = FakeSource(records=25)
+
+        async def fail(_: PageAsk, __: timedelta) -> None:
+            raise AttemptFailed("http.503", again=True)
+
+        source.behave = fail
+        an_engine = engine(source, virtual, rate=100, budget={})
+        run = virtual.run(everything(an_engine, claim(virtual.now(), modalidades=range(1, 13), seconds=60)))
+        asked = {(ask.range.modalidade, ask.page) for _, ask in source.asked}
+        assert {end.status for end in ends(run).values()} == {SliceStatus.FAILED}
+        assert len(source.asked) <= 1.10 * len(asked)
+        assert an_engine.counted["given_up.budget"] >= 10
+
+    def test_lets_a_small_search_through_a_bad_minute(self, virtual: Any) -> None:
+        source = TestRetries().failing("http.503", 2)
+        facts = virtual.run(everything(engine(source, virtual, budget={}), claim(virtual.now())))
+        assert ends(facts)[6].status is SliceStatus.COMPLETE
+
+    def test_counts_each_rule_by_its_name(self, virtual: Any) -> None:
+        source = TestRetries().failing("body.html", 1)
+        an_engine = engine(source, virtual)
+        virtual.run(everything(an_engine, claim(virtual.now())))
+        assert an_engine.counted == {"failed.body.html": 1, "again.body.html": 1}
+
+
+class TestBreaker:
+    POLICY = Policy()
+
+    def broken(self, code: str = "http.503") -> FakeSource:
+        source = FakeSource(records=1000, latency=0.1)
+
+        async def fail(ask: PageAsk, _: timedelta) -> None:
+            if ask.page > 1:
+                await asyncio.sleep(0.1)
+                raise AttemptFailed(code, again=True)
+
+        source.behave = fail
+        return source
+
+    def test_ends_what_waits_and_what_comes_quickly_with_its_own_code(self, virtual: Any) -> None:
+        async def scenario() -> tuple[list[Fact], float, list[Fact], float, int]:
+            loop, source = asyncio.get_running_loop(), self.broken()
+            an_engine = engine(source, virtual, policy=self.POLICY, budget={})
+            first = await everything(an_engine, claim(virtual.now()))
+            took, asked = loop.time(), len(source.asked)
+            again = await everything(an_engine, claim(virtual.now(), modalidades=(4, 6, 8)))
+            return first, took, again, loop.time() - took, len(source.asked) - asked
+
+        first, took, again, took_again, asked_again = virtual.run(scenario())
+        assert (ends(first)[6].status, ends(first)[6].records) == (SliceStatus.PARTIAL, SIZE)
+        assert {end.why for end in ends(again).values()} == {"breaker.open"}
+        assert took < 5
+        assert (took_again, asked_again) == (0, 0)
+
+    def test_sends_away_at_once_whoever_waits_for_a_turn(self, virtual: Any) -> None:
+        async def scenario() -> float:
+            source = FakeSource(records=25, latency=0.1)
+
+            async def fail(_: PageAsk, __: timedelta) -> None:
+                raise AttemptFailed("net.connect", again=True)
+
+            source.behave = fail
+            an_engine = engine(source, virtual, rate=1, policy=self.POLICY, budget={})
+            all_ufs = [everything(an_engine, claim(virtual.now(), uf=uf, modalidades=(4, 5, 6, 7, 8))) for uf in UFS]
+            every = [end for facts in await asyncio.gather(*all_ufs) for end in ends(facts).values()]
+            assert len(every) == 27 * 5
+            assert {end.status for end in every} == {SliceStatus.FAILED}
+            assert [end.why for end in every].count("breaker.open") > 100
+            return asyncio.get_running_loop().time()
+
+        assert virtual.run(scenario()) < 30
+
+    def test_notices_within_its_pause_that_the_source_is_back(self, virtual: Any) -> None:
+        async def scenario() -> list[SliceStatus]:
+            source = self.broken()
+            an_engine = engine(source, virtual, policy=self.POLICY, budget={})
+            await everything(an_engine, claim(virtual.now()))
+            source.behave = None
+            source.records = 30
+            await asyncio.sleep(60)
+            first = await everything(an_engine, claim(virtual.now(), modalidades=(4, 6, 8)))
+            second = await everything(an_engine, claim(virtual.now(), uf=UF.RJ, modalidades=(4, 6, 8)))
+            return [end.status for facts in (first, second) for end in ends(facts).values()]
+
+        assert virtual.run(scenario())[-3:] == [SliceStatus.COMPLETE] * 3
+
+    def test_asks_nothing_twice_while_it_is_not_closed(self, virtual: Any) -> None:
+        source = self.broken()
+        an_engine = engine(source, virtual, rate=1000, policy=self.POLICY)
+        virtual.run(everything(an_engine, claim(virtual.now())))
+        pages_asked = [ask.page for _, ask in source.asked]
+        assert len(pages_asked) == len(set(pages_asked)) > 20
+
+    def test_keeps_a_sick_uf_from_closing_the_source(self, virtual: Any) -> None:
+        async def scenario() -> tuple[list[Fact], list[Fact]]:
+            source = FakeSource(records=200, latency=0.2)
+
+            async def fail_in_sp(ask: PageAsk, _: timedelta) -> None:
+                if ask.uf is UF.SP and ask.page > 1:
+                    raise AttemptFailed("http.500", again=True)
+
+            source.behave = fail_in_sp
+            an_engine = engine(source, virtual, rate=50, policy=self.POLICY, budget={})
+            sp, rj = await asyncio.gather(
+                everything(an_engine, claim(virtual.now())), everything(an_engine, claim(virtual.now(), uf=UF.RJ))
+            )
+            return sp, rj
+
+        sp, rj = virtual.run(scenario())
+        assert ends(sp)[6].status is SliceStatus.PARTIAL
+        assert ends(rj)[6].status is SliceStatus.COMPLETE
+
+
+class TestDegradedMode:
+    def test_gives_a_uf_more_time_once_the_source_slows_us_down(self, virtual: Any) -> None:
+        def refusing(after: float | None) -> FakeSource:
+            source = FakeSource(records=2000, latency=0.2)
+            left = [0 if after is None else 1]
+
+            async def refuse_once(ask: PageAsk, _: timedelta) -> None:
+                if ask.page == 1 and left[0]:
+                    left[0] -= 1
+                    raise AttemptFailed("http.429", again=True, retry_after=timedelta(seconds=after or 0))
+
+            source.behave = refuse_once
+            return source
+
+        limits = replace(LIMITS, modalidade=timedelta(seconds=89))
+
+        def lasted(after: float | None) -> Any:
+            facts = virtual.run(
+                everything(
+                    engine(refusing(after), virtual, rate=0.5, limits=limits),
+                    claim(virtual.now(), modalidades=range(1, 13), seconds=900),
+                )
+            )
+            last = max(ends(facts).values(), key=lambda end: end.ended_at)
+            first = min(end.started_at for end in ends(facts).values())
+            return last.why, (last.ended_at - first).total_seconds()
+
+        assert lasted(None) == ("timeout.uf", pytest.approx(90, abs=0.5))
+        assert lasted(1) == ("timeout.uf", pytest.approx(120, abs=0.5))
+
+    def test_is_over_when_the_rate_has_recovered_and_the_circuit_is_long_closed(self, virtual: Any) -> None:
+        async def scenario() -> list[bool]:
+            source = FakeSource(records=5)
+            an_engine = engine(source, virtual)
+            seen = [an_engine.degraded]
+            source.behave = TestRetries().failing("http.429", 1, after=1).behave
+            source.records = 15
+            await everything(an_engine, claim(virtual.now()))
+            seen.append(an_engine.degraded)
+            await asyncio.sleep(200)
+            await everything(an_engine, claim(virtual.now()))
+            return [*seen, an_engine.degraded]
+
+        assert virtual.run(scenario()) == [False, True, False]
 
 
 class TestLog:

@@ -11,12 +11,15 @@ from contracts.subjects import Outgoing
 from contracts.values import Licitacao, Modalidade, Priority, Source
 from fetcher.clocks import Limits
 from fetcher.domain.attempts import AttemptFailed
-from fetcher.domain.bucket import Bucket
 from fetcher.domain.listing import Listing, PageAsk
 from fetcher.engine import Engine
+from fetcher.guard import Guard
 from fetcher.handlers import OpenClaims, fetch
 from fetcher.lane import Lane
 from servicekit.bus import Delivery
+from servicekit.shared.breaker import Breaker
+from servicekit.shared.circuit import Policy
+from servicekit.shared.rate import SourceRate
 
 DAY = date(2026, 11, 19)
 LIMITS = Limits(timedelta(seconds=90), "timeout.uf", timedelta(seconds=60), timedelta(seconds=30))
@@ -102,7 +105,12 @@ class Desk:
         self.open_claims = OpenClaims()
         self.memory = FakeMemory(self.open_claims, needed=needed)
         self.engine = Engine(
-            reader=self.source, lane=Lane(Bucket(100)), limits=LIMITS, now=virtual.now, chance=lambda: 0.5
+            reader=self.source,
+            lane=Lane(SourceRate("pncp", 100)),
+            guard=Guard(Breaker("pncp", policy=Policy(), part_policy=Policy(), tell=lambda _: None)),
+            limits=LIMITS,
+            now=virtual.now,
+            chance=lambda: 0.5,
         )
 
     def fetch(self, a_claim: FetchClaim, *, redelivered: bool = False) -> AsyncIterator[Outgoing]:

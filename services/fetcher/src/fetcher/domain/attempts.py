@@ -6,10 +6,10 @@ TRIES = 3
 """Requests that one page may cost."""
 FIRST_BACK_OFF = timedelta(seconds=1)
 LONGEST_BACK_OFF = timedelta(seconds=8)
-LONGEST_HOLD = timedelta(seconds=60)
-"""A source that asks for more waiting than this is asked again anyway: its block was seen to last a minute."""
-UNASKED_HOLD = timedelta(seconds=1)
-"""After a 429 that names no time, one second passes without a request."""
+LONGEST_PAUSE = timedelta(minutes=5)
+"""A source that asks for more silence is asked again anyway."""
+UNASKED_PAUSE = timedelta(seconds=60)
+"""After a 429 that names no time: the source's block was seen to last a minute."""
 
 
 class AttemptFailed(Exception):
@@ -28,9 +28,9 @@ class AttemptFailed(Exception):
         return self.code == "http.429"
 
     @property
-    def hold(self) -> timedelta:
-        """How long a refusal silences this process."""
-        return min(self.retry_after or UNASKED_HOLD, LONGEST_HOLD)
+    def pause(self) -> timedelta:
+        """How long a refusal silences the source for us."""
+        return min(UNASKED_PAUSE if self.retry_after is None else self.retry_after, LONGEST_PAUSE)
 
 
 def back_off(attempt: int, *, chance: float) -> timedelta:

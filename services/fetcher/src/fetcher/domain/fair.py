@@ -67,6 +67,16 @@ class FairQueue(Generic[T]):
             del self._served[next(iter(self._served))]
         return ticket
 
+    def take_out(self, place: str | None) -> list[T]:
+        """Withdraw every ticket of this place; None: of all."""
+        flows = [flow for flow in self._flows if place is None or flow.place == place]
+        tickets = [ticket for flow in flows for ticket in (*flow.firsts, *flow.others)]
+        for flow in flows:
+            flow.firsts.clear()
+            flow.others.clear()
+            del self._flows[flow]
+        return tickets
+
     def _order(self, flow: Flow[T]) -> tuple[int, int, int, bool, int]:
         tenant, search, place = (self._served.get(name, 0) for name in flow.names)
         return flow.priority.rank, tenant, search, not flow.firsts, place

@@ -1,6 +1,7 @@
 """Reading one range of a list that moves while it is read."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from contracts.fetch import SliceStatus
@@ -54,6 +55,8 @@ class Walk:
         self._answered = False
         self._lost: list[str] = []
         self._dead: str | None = None
+        self.noticed: Counter[str] = Counter()
+        """How often each rule for a list that moves had something to do."""
 
     @property
     def records(self) -> int:
@@ -76,6 +79,7 @@ class Walk:
             return None
         if self._handed >= self._pages and not self._open and self._worth_another_reading:
             self._reading += 1
+            self.noticed["list.read_again"] += 1
             self._offset += self._handed
             self._handed = self._new_in_reading = 0
             self._held.clear()
@@ -88,6 +92,7 @@ class Walk:
     def take(self, step: Step, listing: Listing) -> tuple[Licitacao, ...]:
         """Count a page that came; its bids that no page before brought."""
         self._open -= 1
+        self._notice(listing)
         self._answered = True
         self._held[step.page] = listing.records
         self._skipped[step.page] = listing.skipped
@@ -100,6 +105,16 @@ class Walk:
         self._ids.update(new)
         self._new_in_reading += len(new)
         return tuple(new.values())
+
+    def _notice(self, listing: Listing) -> None:
+        if not listing.records and self._answered:
+            self.noticed["page.empty"] += 1
+        elif self._answered and listing.total_records != self._last_total:
+            self.noticed["totals.changed"] += 1
+        if self._reading == 1 and (repeated := sum(bid.id in self._ids for bid in listing.bids)):
+            self.noticed["record.repeated"] += repeated
+        if listing.skipped:
+            self.noticed["record.unreadable"] += listing.skipped
 
     def lose(self, code: str, *, for_good: bool) -> None:
         """Count a page that did not come; `for_good` when no other page of the range would either."""

@@ -1,0 +1,83 @@
+"""One source's breaker as its engine uses it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from fetcher.domain.attempts import AttemptFailed
+from servicekit.shared.breaker import Admission, Breaker
+from servicekit.shared.circuit import Outcome, State
+
+REFUSED: Final = "breaker.open"
+RECENTLY: Final = timedelta(minutes=2)
+"""A source whose circuit was not closed so lately still counts as degraded."""
+SLOW: Final = timedelta(seconds=15)
+"""A request that was given up after so long was no fast one."""
+
+R = TypeVar("R")
+
+
+def outcome_of(code: str) -> Outcome | None:
+    """What a failed attempt's code says of the source; None: it was not asked."""
+    family, _, rest = code.partition(".")
+    if code == "http.429":
+        return Outcome.LIMITED
+    if family == "http":
+        return Outcome.SERVER if rest.startswith("5") else Outcome.CLIENT
+    return {"timeout": Outcome.TIMEOUT, "net": Outcome.NETWORK, "body": Outcome.SERVER}.get(family)
+
+
+def refusal() -> AttemptFailed:
+    """What a call ends with that is not made."""
+    return AttemptFailed(REFUSED, again=False)
+
+
+class Guard:
+    """Makes calls only with the breaker's consent, and tells it how they ended without making the caller wait."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def refuses(self, uf: str | None) -> bool:
+        """Whether a call would be refused, as far as is known here."""
+        return self._breaker.refuses(uf)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the source is trusted: only then is anything asked twice."""
+        return self._breaker.state is State.CLOSED
+
+    @property
+    def sick(self) -> bool:
+        """Whether the source's circuit is not closed, or was not a short while ago."""
+        return self._breaker.sick_within(RECENTLY.total_seconds())
+
+    async def call(self, uf: str | None, make: Callable[[], Awaitable[R]]) -> R:
+        """The call's result; AttemptFailed with `breaker.open` when it is refused."""
+        admission = await self._breaker.admit(uf)
+        if not admission.allowed:
+            raise refusal()
+        began = asyncio.get_running_loop().time()
+        try:
+            result = await make()
+        except AttemptFailed as failed:
+            self._ended(admission, outcome_of(failed.code), began)
+            raise
+        except BaseException:
+            took = asyncio.get_running_loop().time() - began
+            self._ended(admission, Outcome.TIMEOUT if took >= SLOW.total_seconds() else None, began)
+            raise
+        # Nothing is awaited between a page's arrival and its way out: a cut could fall between.
+        self._ended(admission, Outcome.OK, began)
+        return result
+
+    def _ended(self, admission: Admission, outcome: Outcome | None, began: float) -> None:
+        took = asyncio.get_running_loop().time() - began
+        telling: Coroutine[Any, Any, None] = (
+            self._breaker.release(admission) if outcome is None else self._breaker.record(admission, outcome, took)
+        )
+        task = asyncio.create_task(telling)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
