@@ -90,7 +90,13 @@ class SearchState:
 
     def after(self, sequence: int, fact: Any) -> "SearchState":
         """The state that this fact would lead to; this one stays as it is."""
-        copy = replace(
+        copy = self.copy()
+        copy.apply(sequence, fact)
+        return copy
+
+    def copy(self) -> "SearchState":
+        """The state as it stands, which later facts do not touch."""
+        return replace(
             self,
             gathered=dict(self.gathered),
             _parts={batch: (total, set(seen)) for batch, (total, seen) in self._parts.items()},
@@ -98,8 +104,6 @@ class SearchState:
             _arbitrated=dict(self._arbitrated),
             arbitrated_batches=set(self.arbitrated_batches),
         )
-        copy.apply(sequence, fact)
-        return copy
 
     @property
     def asked_places(self) -> frozenset[tuple[Source, UF]]:

@@ -1,5 +1,6 @@
 """The life of a search (DESIGN section 4): plan, gather, settle, close, report; resumed at any point from its log."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -7,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from contracts.answer import Answer
+from contracts.answer import Answer, Result
 from contracts.answer_codec import encode_answer
 from contracts.fold import SearchState
 from contracts.memory import Archive, Remember
@@ -33,10 +34,15 @@ from coordinator.domain.plan import Budgets, gathers, plan
 from coordinator.domain.watch import UfWatch
 from servicekit.bus import Delivery
 from servicekit.clock import Clock
+from servicekit.errors import Unavailable
 from servicekit.logs import log
 
 FIRST_ROWS = 10
-"""Rows that the terminal fact itself carries; ten of the longest objetos stay far below the 256 KB bound."""
+"""Rows that the terminal fact itself carries at most ..."""
+FIRST_ROWS_BYTES = 128 * 1024
+"""... and how large they may be together: half of what a message may be."""
+PUT_AGAIN = 1.0
+"""Seconds between two tries to keep an answer."""
 CLOSE_RESERVE = timedelta(seconds=5)
 """Kept from the search's deadline for merging, ranking and writing the answer."""
 ARBITRATION_WAIT = timedelta(seconds=10)
@@ -77,7 +83,7 @@ async def run_search(
             await _plan(search, requested, budgets=budgets)
             await _gather(search, requested, clock=clock)
             await _arbitrate(search, requested, clock=clock)
-            await _complete(search, clock=clock)
+            await _complete(search, deadline=requested.deadline, clock=clock)
             await _report(search, requested, clock=clock)
         await _archive(search)
     return
@@ -137,14 +143,15 @@ async def _arbitrate(search: Followed, requested: Requested, *, clock: Clock) ->
     await search.until(lambda s: wanted <= s.arbitrated_batches or s.cancelled is not None, by=by)
 
 
-async def _complete(search: Followed, *, clock: Clock) -> None:
+async def _complete(search: Followed, *, deadline: datetime, clock: Clock) -> None:
     state = search.state
     if state.completed is not None:
         return
-    answer = answer_of(state, now=clock())
+    # Off the loop: ranking and packing thousands of bids takes long enough for other searches' beats to be missed.
+    answer, packed = await asyncio.to_thread(_answer, state.copy(), clock())
     ref = None
     if answer.status is not Status.EMPTY_FAILURE:
-        ref = await _put(search, answer)
+        ref = await _put(search, answer, packed, by=deadline, clock=clock)
     breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
     await search.publish(COMPLETED.message(_completed(answer, ref), search_id=answer.search_id))
     log.info("filter_complete", rejected_by=breakdown, **answer.counts.model_dump())
@@ -158,11 +165,25 @@ async def _complete(search: Followed, *, clock: Clock) -> None:
     await _tell_progress(search, clock=clock)
 
 
-async def _put(search: Followed, answer: Answer) -> ObjectRef:
-    """Under a name of its own bytes: one who lost the lease may still write, but never over the answer that counts."""
-    content = encode_answer(answer)
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    return await search.put_answer(f"answers/{answer.search_id}/{answer.revision}/{digest}", content)
+def _answer(state: SearchState, now: datetime) -> tuple[Answer, bytes]:
+    answer = answer_of(state, now=now)
+    return answer, encode_answer(answer)
+
+
+async def _put(search: Followed, answer: Answer, packed: bytes, *, by: datetime, clock: Clock) -> ObjectRef | None:
+    """Under a name of its own bytes: one who lost the lease may still write, but never over the answer that counts.
+
+    A store that takes nothing is tried until the search's deadline; then the search still ends, with its first rows.
+    """
+    digest = hashlib.sha256(packed).hexdigest()[:16]
+    while True:
+        try:
+            return await search.put_answer(f"answers/{answer.search_id}/{answer.revision}/{digest}", packed)
+        except Unavailable as exc:
+            if clock() >= by:
+                log.error("answer_not_kept", search_id=answer.search_id, reason=exc.code, size=len(packed))
+                return None
+            await asyncio.sleep(PUT_AGAIN)
 
 
 async def _report(search: Followed, requested: Requested, *, clock: Clock) -> None:
@@ -228,11 +249,23 @@ def _completed(answer: Answer, ref: ObjectRef | None) -> Completed:
         operational_state=answer.operational_state,
         reliability=answer.reliability,
         llm_pending=answer.llm_pending,
-        first_rows=answer.results[:FIRST_ROWS],
+        first_rows=_first_rows(answer),
         total=len(answer.results),
         revision=answer.revision,
         at=answer.finished_at,
     )
+
+
+def _first_rows(answer: Answer) -> tuple[Result, ...]:
+    """As many of the first rows as fit: one objeto may be longer than all others together."""
+    rows: list[Result] = []
+    size = 0
+    for row in answer.results[:FIRST_ROWS]:
+        size += len(row.to_json())
+        if size > FIRST_ROWS_BYTES:
+            break
+        rows.append(row)
+    return tuple(rows)
 
 
 async def _tell_progress(search: Followed, *, clock: Clock, state: SearchState | None = None) -> None:

@@ -14,10 +14,12 @@ from contracts.report import ObjectRef, SpreadsheetReady, Summary, SummaryReady
 from contracts.samples import NOW, SEARCH_ID, gathered, judged, requested
 from contracts.search import Cancelled, Lease
 from contracts.state import JobStatus, Status
+from contracts.subjects import MAX_MESSAGE_BYTES
 from contracts.values import Source
 from coordinator.domain.plan import Budgets
 from coordinator.handlers import run_search
 from servicekit.bus import Delivery
+from servicekit.errors import Unavailable
 
 BUDGETS = Budgets(per_source=timedelta(seconds=180), consolidation=timedelta(seconds=300))
 REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
@@ -173,6 +175,31 @@ class TestRunSearch:
         assert search.state.completed.answer_ref is None
         assert [c.topic.name for c in search.commands] == ["gather", "archive"]
 
+    async def test_ends_with_its_first_rows_when_no_store_takes_the_answer(self):
+        search = FakeSearch(WORLD)
+        search.now = REQUEST.deadline
+        search.put_answer = refusing
+        await run(search)
+
+        assert search.state.completed.answer_ref is None
+        assert (search.state.completed.total, len(search.state.completed.first_rows)) == (1, 1)
+        assert search.state.closed is not None
+
+    async def test_carries_no_more_rows_than_a_message_can(self):
+        long = judged("a", accepted=tuple(range(1, 12)))
+        bids = tuple(
+            each.model_copy(
+                update={"sighted": each.sighted.model_copy(
+                    update={"bid": each.sighted.bid.model_copy(update={"objeto": "x" * 40_000})})}
+            )
+            for each in long.accepted
+        )  # fmt: skip
+        search = await run(FakeSearch([WORLD[0], long.model_copy(update={"accepted": bids}), *WORLD[2:]]))
+
+        assert search.state.completed.total == 11
+        assert 1 <= len(search.state.completed.first_rows) < 10
+        assert all(len(fact.body) < MAX_MESSAGE_BYTES for fact in search.facts)
+
     async def test_ends_at_a_wish_to_cancel(self):
         search = await run(FakeSearch([WORLD[0], WORLD[1], Cancelled(search_id=SEARCH_ID, at=NOW)]))
 
@@ -229,6 +256,10 @@ class TestRunSearch:
         names = [fact.topic.name for fact in (*first.facts, *second.facts) if fact.topic.name != "progress"]
         assert names == ["planned", "completed", "closed"]
         assert second.state.completed == reference.state.completed
+
+
+async def refusing(_name, _content):
+    raise Unavailable("bus.object_store")
 
 
 def dying(search, facts):
