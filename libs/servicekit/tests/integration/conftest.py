@@ -90,6 +90,11 @@ class Server:
 
         await eventually(enough)
 
+    async def redelivered(self, consumer: Consumer = QUICK) -> int:
+        """Messages in work that were delivered before."""
+        async with self.js() as js:
+            return (await js.consumer_info(consumer.stream.name, consumer.durable)).num_redelivered or 0
+
     async def count(self, stream: str) -> int:
         async with self.js() as js:
             return (await js.stream_info(stream)).state.messages

@@ -11,7 +11,7 @@ from contracts.memory import Archive
 from contracts.subjects import Outgoing
 from servicekit.bus import Bus, Delivery
 from servicekit.correlation import correlated, correlation_id
-from servicekit.errors import Abandoned, DependencyAway, Fenced, Rejected, Transient
+from servicekit.errors import Abandoned, DependencyAway, Fenced, Rejected, Transient, Unavailable
 
 from .conftest import QUICK, Recorder, Server, StartBus, closed, command, eventually, new_search
 
@@ -118,6 +118,29 @@ class TestOutcome:
         [(headers, _)] = await server.dead_letters()
         assert headers["dlq-reason"] == "delivered_too_often"
         assert len(handler.calls) == 2
+
+    async def test_is_not_too_many_deliveries_where_this_process_answered_one(
+        self, start_bus: StartBus, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("servicekit.consuming.delivery_limit", lambda consumer: 1)
+        handler = Recorder(Transient("x", delay=timedelta(seconds=1.1)), Transient("x", delay=SOON), "done")
+        bus = await start_bus(handler)
+        await bus.publish(command(new_search()))
+        await server.settled()
+        assert [call.attempt for call in handler.calls] == [1, 2, 3]
+        assert await server.dead_letters() == []
+
+    async def test_spends_neither_a_try_nor_a_delivery_while_the_bus_takes_nothing(
+        self, start_bus: StartBus, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("servicekit.consuming.backoff", lambda failures: 0.4)
+        handler = Recorder(*[Unavailable("bus.full")] * 4, "done")
+        bus = await start_bus(handler, consumer=replace(QUICK, tries=1))
+        await bus.publish(command(new_search()))
+        await server.settled()
+        assert [(call.attempt, call.redelivered) for call in handler.calls] == [(1, False), *[(1, True)] * 4]
+        assert await server.redelivered() == 0
+        assert await server.dead_letters() == []
 
 
 class TestHandler:
@@ -251,14 +274,17 @@ class TestDependencyAway:
         await server.settled()
         assert set(tried) == set(searches)
 
-    async def test_lets_its_in_flight_messages_go_back_and_come_again(
+    async def test_keeps_its_in_flight_messages_so_that_no_pause_counts_as_a_delivery(
         self, start_bus: StartBus, server: Server
     ) -> None:
         back = asyncio.Event()
+        tried: list[Delivery] = []
         done: list[str] = []
 
         async def needs_sql(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
+            tried.append(delivery)
             if not back.is_set():
+                await asyncio.sleep(0.05)
                 raise DependencyAway("sql", delay=SOON)
             done.append(message.search_id)
             yield closed(message.search_id)
@@ -267,15 +293,19 @@ class TestDependencyAway:
         searches = [new_search() for _ in range(8)]
         for search in searches:
             await bus.publish(command(search))
-        await eventually(bus.paused_consumers)
+        await eventually(lambda: bus.paused_consumers() and len(tried) > 30)
+        assert await server.redelivered() == 0
         back.set()
         await server.settled()
         assert sorted(done) == sorted(searches)
+        assert {delivery.attempt for delivery in tried} == {1}
         assert await server.dead_letters() == []
 
 
 class TestStop:
-    async def test_hands_a_running_message_over_at_once(self, start_bus: StartBus, server: Server) -> None:
+    async def test_hands_a_running_message_over_at_once_and_as_no_dead_letter(
+        self, start_bus: StartBus, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         cleaned = asyncio.Event()
 
         async def endless(message: Archive, delivery: Delivery) -> AsyncIterator[Outgoing]:
@@ -291,11 +321,13 @@ class TestStop:
         await first.publish(command(new_search()))
         await server.delivered(1)
         second_handler = Recorder("done")
+        monkeypatch.setattr("servicekit.consuming.delivery_limit", lambda consumer: 1)
         await first.stop()
         assert cleaned.is_set()
         await start_bus(second_handler, consumer=patient)
         await server.settled(patient)
         assert [call.attempt for call in second_handler.calls] == [1]
+        assert await server.dead_letters(patient) == []
 
     async def test_lets_a_handler_finish_that_heeds_the_sign(self, start_bus: StartBus, server: Server) -> None:
         search = new_search()

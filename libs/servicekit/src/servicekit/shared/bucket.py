@@ -6,8 +6,9 @@ from typing import Final
 
 SPACING: Final = 1.01
 """One per cent slower than allowed: requests do not travel equally long, and the source counts arrivals."""
-CATCH_UP: Final = 0.25
-"""The share of an interval that a timer which fired late may make good at once."""
+MADE_GOOD: Final = 0.25
+"""Seconds of lateness that are made good: a busy process's timers fire late, and what they cost would be lost for ever.
+They are made good at no more than twice the pace, and never beyond the rate in any sliding second."""
 LOWEST_SHARE: Final = 1 / 32
 """Of the configured rate; a source that refuses even that is the breaker's matter."""
 STEP_SHARE: Final = 0.1
@@ -71,7 +72,8 @@ class Bucket:
         """The moment of the next grant; it may lie in the past."""
         depth = max(1, int(SPACING / self.interval + 1e-9))
         over = self._grants[-depth] + depth * self.interval if len(self._grants) >= depth else float("-inf")
-        return max(self._due, self._held_until, over)
+        apart = self._grants[-1] + self.interval / 2 if self._grants else float("-inf")
+        return max(self._due, self._held_until, over, apart)
 
     def take(self, now: float) -> Turn:
         """A grant, if one is due at `now`."""
@@ -79,8 +81,8 @@ class Bucket:
         due = self.due()
         if now < due:
             return Turn(granted=False, wait=due - now, at=now)
-        a_little_late = now - self._due <= CATCH_UP * self.interval
-        self._due = (self._due if a_little_late else now) + self.interval
+        late = now - self._due <= MADE_GOOD  # else idle: nothing is saved up
+        self._due = (self._due if late else now) + self.interval
         self._grants.append(now)
         return Turn(granted=True, wait=max(0.0, self.due() - now), at=now)
 

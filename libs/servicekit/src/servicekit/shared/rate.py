@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from servicekit.logs import log
-from servicekit.shared.bucket import CATCH_UP, LOWEST_SHARE, QUIET, SPACING, STEP_EVERY, STEP_SHARE, Bucket, Turn
+from servicekit.shared.bucket import LOWEST_SHARE, MADE_GOOD, QUIET, SPACING, STEP_EVERY, STEP_SHARE, Bucket, Turn
 from servicekit.shared.link import RedisAway, RedisLink, Script
 
 LONGEST_PAUSE: Final = timedelta(minutes=5)
@@ -49,17 +49,21 @@ TAKE: Final = Script(f"""{_NOW}{_STATE}
 if ARGV[4] == '1' then due = math.max(due, now + {QUIET}) end
 local depth = math.max(1, math.floor(rate + 1e-9))
 local function first_due()
-  local oldest = tonumber(redis.call('LINDEX', KEYS[2], depth - 1))
-  -- A grant from the future is one of a server whose clock went back.
-  if oldest and oldest > now then redis.call('DEL', KEYS[2]) oldest = nil end
-  return math.max(due, held, oldest and oldest + depth * interval or 0)
+  local last, oldest = redis.call('LINDEX', KEYS[2], 0), redis.call('LINDEX', KEYS[2], depth - 1)
+  last, oldest = tonumber(last), tonumber(oldest)
+  if last and last > now then
+    -- Grants of the future: the server's clock went back.
+    redis.call('DEL', KEYS[2])
+    last, oldest = nil, nil
+  end
+  return math.max(due, held, oldest and oldest + depth * interval or 0, last and last + interval / 2 or 0)
 end
 local granted = 0
 if now >= first_due() then
   granted = 1
   redis.call('LPUSH', KEYS[2], text(now))
   redis.call('LTRIM', KEYS[2], 0, math.floor(configured))
-  if now - due <= {CATCH_UP} * interval then due = due + interval else due = now + interval end
+  if now - due <= {MADE_GOOD} then due = due + interval else due = now + interval end
 end
 {_KEEP}
 return {{granted, text(math.max(0, first_due() - now)), text(rate), text(held - now), text(now)}}

@@ -12,6 +12,7 @@ LONGEST_TEXT = 10_000
 LONGEST_LINK = 2_000
 HIGHEST_VALUE = Decimal(10) ** 13
 _PLATFORM = re.compile(r"^(?:\[[^\[\]]{2,60}\]\s*[-–—]\s*)+")
+_NO_LINK = re.compile(r"[\s\x00-\x1f]")
 _CENTESIMO_DE_CENTAVO = Decimal("0.0001")
 
 
@@ -31,7 +32,7 @@ def web_link(text: str | None) -> str | None:
     Real records hold blanks, `0`, `#`, `string`, e-mail addresses and links without a scheme.
     """
     bare = (text or "").strip()
-    if not bare or len(bare) > LONGEST_LINK or any(char.isspace() or ord(char) < ord(" ") for char in bare):
+    if not bare or len(bare) > LONGEST_LINK or _NO_LINK.search(bare):
         return None
     try:
         parts = urlsplit(bare)
