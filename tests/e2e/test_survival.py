@@ -1,4 +1,4 @@
-"""Whatever dies in mid search, the answer is the one that it would have been, and it is given once (issue 2, CORE 2)."""
+"""Whatever dies in mid search, the answer is the one that it would have been, and it is given once."""
 
 import os
 import random
