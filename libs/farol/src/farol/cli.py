@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import orjson
 import typer
 
+from farol import catalogue
 from farol.place import AlreadyRunningError, Place
 from farol.settings import FarolSettings, Sources, new_api_key
 
@@ -20,12 +21,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(catalogue.app, name="catalogue")
+
+keys_app = typer.Typer(name="keys", help="Chaves da API: criar, listar e revogar.", no_args_is_help=True)
+app.add_typer(keys_app)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Diretório de dados (FAROL_DATA_DIR, .farol).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Uma linha JSON por item, para programas.")]
 Url = Annotated[str | None, typer.Option("--url", help="Onde o Farol responde; sem ele, o desta máquina.")]
 
 INTERRUPTED = 130
+NOTHING_READ = 3
+"""The exit code when something that was asked could not be read."""
 WIDTH_OF_FILES = 140
 """Of a table that is written where nobody knows how wide it is."""
 
@@ -182,6 +189,86 @@ def events(
     raise typer.Exit(_run(_in_words(go())))
 
 
+@keys_app.command("create")
+def create_key(
+    tenant: Annotated[str, typer.Option(help="De quem são as buscas que a chave vê.")],
+    scope: Annotated[list[str] | None, typer.Option(help="search, admin ou metrics; repita. Sem ele: search.")] = None,
+    name: Annotated[str, typer.Option(help="Para que serve.")] = "",
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cria uma chave e a mostra, só desta vez."""
+    from farol import keys  # noqa: PLC0415 - see the module's docstring
+
+    _with_client(
+        lambda client: keys.create(
+            client, _line, tenant=tenant, name=name, scopes=scope or ["search"], as_json=as_json
+        ),
+        url,
+        data_dir,
+    )
+
+
+@keys_app.command("list")
+def list_keys(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Lista as chaves, sem os segredos."""
+    from farol import keys  # noqa: PLC0415 - see the module's docstring
+
+    _with_client(lambda client: keys.show(client, _line, as_json=as_json), url, data_dir)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="A parte pública da chave: farol_<esta>_...")],
+    url: Url = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Revoga uma chave: em até um segundo ela não abre mais nada."""
+    from farol import keys  # noqa: PLC0415 - see the module's docstring
+
+    _with_client(lambda client: keys.revoke(client, _line, key_id), url, data_dir)
+
+
+@app.command()
+def backfill(
+    uf: Annotated[list[str], typer.Option("--uf", help="UF; repita ou separe por vírgula. `todas` pede as 27.")],
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="Primeiro dia de publicação.")],
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Último dia; sem ele, hoje.")
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Busca o que falta na memória, sem passar na frente das buscas. Saída: 0 tudo guardado, 3 ficou algo."""
+    from farol.backfilling import backfill as fill  # noqa: PLC0415 - see the module's docstring
+    from farol.client import FarolClient  # noqa: PLC0415
+    from farol.searching import parse_ufs  # noqa: PLC0415
+
+    begin, end = first.date(), last.date() if last else _today()
+    if begin > end:
+        raise typer.BadParameter("o primeiro dia vem depois do último", param_hint="--from")
+    try:
+        ufs = parse_ufs(uf)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--uf") from exc
+    settings = _settings()
+    place = _place(settings, data_dir)
+
+    async def go() -> int:
+        missing = 0
+        async with FarolClient(*_where(place, settings, url)) as client:
+            async for step in fill(client, ufs=ufs, first=begin, last=end):
+                missing += step.left if step.over else 0
+                days = f"{step.date_from:%d/%m/%Y} a {step.date_to:%d/%m/%Y}"
+                said = f"{days}: faltam {step.left}" + (f", {step.resting} com falha recente" if step.resting else "")
+                _line(orjson.dumps(step.fields).decode() if as_json else said)
+        return NOTHING_READ if missing else 0
+
+    raise typer.Exit(_run(_in_words(go())))
+
+
 @app.command()
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Verifica se esta máquina pode rodar o Farol. Saída 1 se faltar algo necessário."""
@@ -263,6 +350,21 @@ def _where(place: Place, settings: FarolSettings, url: str | None) -> tuple[str,
     address = url or (endpoint.url if endpoint else f"http://127.0.0.1:{settings.http_port}")
     # The key of this machine goes to this machine only.
     return address, given or (place.read_key() if endpoint and address == endpoint.url else None)
+
+
+def _with_client(ask: Callable[[Any], Coroutine[Any, Any, None]], url: str | None, data_dir: Path | None) -> NoReturn:
+    """One question to the Farol that is meant, as this user."""
+    from farol.client import FarolClient  # noqa: PLC0415 - see the module's docstring
+
+    settings = _settings()
+    place = _place(settings, data_dir)
+
+    async def go() -> int:
+        async with FarolClient(*_where(place, settings, url)) as client:
+            await ask(client)
+        return 0
+
+    raise typer.Exit(_run(_in_words(go())))
 
 
 async def _in_words(work: Coroutine[Any, Any, int]) -> int:

@@ -15,16 +15,20 @@ class TestScoreOnTheDevRecords:
         assert dev.bids == 3422
 
     def test_is_precise(self, dev: Score) -> None:
-        assert dev.micro.precision >= 0.96
+        assert dev.micro.precision >= 0.97
 
     def test_misses_little(self, dev: Score) -> None:
-        assert dev.micro.recall >= 0.948
+        assert dev.micro.recall >= 0.96
 
     def test_leaves_few_bids_open(self, dev: Score) -> None:
-        assert dev.uncertain_share <= 0.08
+        assert dev.uncertain_share <= 0.07
 
     def test_does_well_in_every_sector(self, dev: Score) -> None:
-        poor = {s: (t.precision, t.recall) for s, t in dev.by_sector.items() if t.precision < 0.75 or t.recall < 0.75}
+        poor = {
+            sector: (tally.precision, tally.recall)
+            for sector, tally in dev.by_sector.items()
+            if tally.right + tally.misses >= 10 and (tally.precision < 0.90 or tally.recall < 0.85)
+        }
         assert poor == {}
 
 
