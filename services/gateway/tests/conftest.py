@@ -42,6 +42,7 @@ class Told:
 
     search_id: str
     asked_at: datetime = NOON
+    tenant: str = "local"
 
     @property
     def query(self) -> SearchQuery:
@@ -56,7 +57,7 @@ class Told:
     def requested(self) -> Outgoing:
         fact = Requested(
             search_id=self.search_id,
-            tenant="local",
+            tenant=self.tenant,
             query=self.query,
             created_at=self.asked_at,
             deadline=self.asked_at + timedelta(seconds=360),

@@ -17,7 +17,7 @@ from farol.client import FarolClient
 from farol.logfile import stdout_to
 from farol.place import Place
 from farol.searching import Wish
-from farol.settings import new_api_key
+from farol.settings import new_api_key, tell_services
 from farol.up import Wanted, running
 from servicekit.logs import configure
 
@@ -51,6 +51,7 @@ async def measure(*, today: date, processes: bool) -> AsyncIterator[Measured]:
         wanted = Wanted(place=place, sources="recorded", port=0, key=new_api_key(), processes=processes)
         with place.held(), stdout_to(place.log, turning=False):
             configure("WARNING", "farol")
+            tell_services({"GATEWAY_RUNNING_SEARCHES": str(AT_ONCE)})
             began = time.monotonic()
             async with running(wanted, place.prepare("recorded", today)) as endpoint:
                 yield Measured("início", time.monotonic() - began)

@@ -3,10 +3,11 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
@@ -65,6 +66,11 @@ class FarolClient:
         """Ask a search."""
         return SearchView.model_validate_json((await self._send("POST", "/v1/searches", json=body)).content)
 
+    async def backfill(self, params: dict[str, Any]) -> dict[str, int]:
+        """Have some of what the memory lacks of a window fetched; how much is left."""
+        reply: dict[str, int] = (await self._send("POST", "/v1/admin/backfill", params=params)).json()
+        return reply
+
     async def view(self, search_id: str) -> SearchView:
         """The state of a search."""
         return SearchView.model_validate_json((await self._send("GET", f"/v1/searches/{search_id}")).content)
@@ -109,6 +115,20 @@ class FarolClient:
         """Every event so far, as JSON."""
         reply = await self._send("GET", f"/v1/searches/{search_id}/events", headers={"Accept": "application/json"})
         return reply.json()
+
+    async def create_key(self, *, tenant: str, name: str, scopes: Sequence[str]) -> Any:
+        """A new API key, shown this once."""
+        body = {"tenant": tenant, "name": name, "scopes": list(scopes)}
+        return (await self._send("POST", "/v1/admin/keys", json=body)).json()
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """Every API key without its secret."""
+        listed: list[dict[str, Any]] = (await self._send("GET", "/v1/admin/keys")).json()["keys"]
+        return listed
+
+    async def revoke_key(self, key_id: str) -> None:
+        """End an API key."""
+        await self._send("DELETE", f"/v1/admin/keys/{quote(key_id, safe='')}")
 
     async def follow(
         self, search_id: str, *, until: datetime, now: Callable[[], datetime]

@@ -1,10 +1,18 @@
 """Settings to parts to a service: what serves HTTP and what it stands on."""
 
+from functools import partial
+
+from contracts.subjects import KEY_REVOKED
 from gateway import page
+from gateway.adapters.keyring import Keyring, secret_in
 from gateway.adapters.searches import Searches
 from gateway.adapters.server import HttpServer
+from gateway.adapters.sql.database import Database
+from gateway.adapters.sql.keys import SqlKeys
+from gateway.adapters.sql.promises import SqlPromises
 from gateway.adapters.stream import StreamRules
 from gateway.domain.keys import LocalKey
+from gateway.domain.traffic import Quota, Traffic
 from gateway.http import create_http
 from gateway.routes.ports import Desk
 from gateway.settings import GatewaySettings
@@ -19,7 +27,12 @@ def build(settings: GatewaySettings | None = None) -> Service:
     """The gateway: the bus, one feed, the watches, the listening socket; left in the reverse order."""
     settings = settings or GatewaySettings()
     bus = Bus(url=settings.nats_url, service="gateway")
-    feed = SearchFeed(bus)
+    traffic = Traffic(most_running=settings.running_searches, longest_wait=settings.longest_wait)
+    feed = SearchFeed(bus, tap=partial(_heard, traffic))
+    database = Database.of(settings.database_url, settings.data_dir)
+    key = LocalKey(settings.api_key.get_secret_value())
+    keys = Keyring(local=key, store=SqlKeys(database), secret=_secret(settings), herald=bus, clock=utc_now)
+    bus.listen(KEY_REVOKED, keys.heard)
     known = Searches(
         bus=bus,
         feed=feed,
@@ -30,11 +43,17 @@ def build(settings: GatewaySettings | None = None) -> Service:
     desk = Desk(
         publisher=bus,
         searches=known,
-        key=LocalKey(settings.api_key.get_secret_value()),
+        key=key,
         clock=utc_now,
         search_budget=TimeoutChain.load().pipeline,
         wait_max=settings.prefer_wait_max,
         max_streams=settings.max_streams,
+        max_streams_per_tenant=settings.streams_per_tenant,
+        owners=known,
+        keys=keys,
+        promises=SqlPromises(database, clock=utc_now),
+        traffic=traffic,
+        quota=Quota(settings.requests_per_minute),
     )
     server = HttpServer(
         create_http(desk, pages=(page.router(),)),
@@ -42,4 +61,13 @@ def build(settings: GatewaySettings | None = None) -> Service:
         port=settings.http_port,
         before_shutdown=known.end_streams,
     )
-    return Service(name="gateway", bus=bus, parts=(feed, known, server))
+    return Service(name="gateway", bus=bus, parts=(feed, database, known, server))
+
+
+def _heard(traffic: Traffic, subject: str, sequence: int, body: bytes) -> None:
+    traffic.hear(subject, sequence, body, now=utc_now())
+
+
+def _secret(settings: GatewaySettings) -> bytes:
+    given = settings.keys_secret
+    return given.get_secret_value().encode() if given else secret_in(settings.data_dir)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import deque
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
@@ -11,10 +12,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.domain.keys import LocalKey
+from gateway.domain.keys import Caller
+from gateway.domain.keys import Scope as KeyScope
 from gateway.domain.problem import Problem
-from gateway.problems import rendered
+from gateway.domain.traffic import Quota
+from gateway.problems import away_of, rendered
+from gateway.routes.ports import Door
 from servicekit.correlation import correlated, new_correlation_id
+from servicekit.errors import Transient
 from servicekit.logs import log
 
 COOKIE: Final = "farol_sessao"
@@ -44,9 +49,10 @@ _HEADERS: Final = {
 class Edge:
     """The outermost layer; plain ASGI, so that a stream passes through it untouched."""
 
-    def __init__(self, app: ASGIApp, *, key: LocalKey) -> None:
+    def __init__(self, app: ASGIApp, *, door: Door, quota: Quota) -> None:
         self._app = app
-        self._key = key
+        self._door = door
+        self._quota = quota
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -63,37 +69,84 @@ class Edge:
             if message["type"] == "http.response.start":
                 started = True
                 _complete(message, scope, correlation_id)
+                self._told(message, scope)
             await send(message)
 
         with correlated(correlation_id), structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
             try:
-                refusal = self._refusal(scope, headers)
-                if refusal is None:
-                    await self._app(scope, await _bounded(scope, headers, receive), finish)
-                elif _is_page(scope, headers):
-                    await RedirectResponse(SIGN_IN, status_code=303)(scope, receive, finish)
-                else:
-                    await _show(refusal, scope, receive, finish)
-            except Problem as problem:
-                await _show(problem, scope, receive, finish)
-            except Exception:
+                await self._serve(scope, headers, receive, finish)
+            except Exception as exc:
                 if started:
                     raise
-                log.exception("request_failed", method=scope["method"], path=scope["path"])
-                await _show(Problem("internal"), scope, receive, finish)
+                await _show(_problem_of(exc, scope), scope, receive, finish)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        refusal = await self._refusal(scope, headers)
+        if refusal is None:
+            await self._app(scope, await _bounded(scope, headers, receive), send)
+        elif refusal.kind.status == HTTPStatus.UNAUTHORIZED and _is_page(scope, headers):
+            await RedirectResponse(SIGN_IN, status_code=303)(scope, receive, send)
+        else:
+            await _show(refusal, scope, receive, send)
+
+    async def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
         if any(_lies_under(scope["path"], place) for place in _OPEN):
             return None
+        caller = await self._caller(headers)
+        if isinstance(caller, Problem):
+            return caller
+        scope["state"]["caller"] = caller
+        structlog.contextvars.bind_contextvars(tenant=caller.tenant)
+        if not caller.scopes & _opened_by(scope["path"]):
+            return Problem("scope.missing")
+        left, reset = self._quota.take(caller.tenant, now=asyncio.get_running_loop().time())
+        scope["state"]["rate"] = (max(0, left), reset)
+        return Problem("requests.too_many", headers={"Retry-After": str(reset)}) if left < 0 else None
+
+    async def _caller(self, headers: Headers) -> Caller | Problem:
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme:
-            if scheme.lower() == "bearer" and self._key.opens_with(key.strip()):
-                return None
-            return Problem("key.wrong", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+            caller = await self._door.caller(key.strip()) if scheme.lower() == "bearer" else None
+            return caller or Problem("key.wrong", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         session = _session(headers)
-        if session is not None and self._key.admits(session):
-            return None
-        return Problem("key.missing" if session is None else "key.wrong", headers={"WWW-Authenticate": "Bearer"})
+        if session is None:
+            return Problem("key.missing", headers={"WWW-Authenticate": "Bearer"})
+        return await self._door.caller_of_session(session) or Problem(
+            "key.wrong", headers={"WWW-Authenticate": "Bearer"}
+        )
+
+    def _told(self, message: Message, scope: Scope) -> None:
+        """RateLimit, as draft-ietf-httpapi-ratelimit-headers has it."""
+        if rate := scope["state"].get("rate"):
+            headers = MutableHeaders(scope=message)
+            policy, state = (
+                f'"requests";q={self._quota.per_minute};w={Quota.SECONDS}',
+                f'"requests";r={rate[0]};t={rate[1]}',
+            )
+            if searches := scope["state"].get("searches"):
+                policy, state = f'{policy}, "searches";q={searches[0]}', f'{state}, "searches";r={searches[1]}'
+            headers["RateLimit-Policy"] = policy
+            headers["RateLimit"] = state
+
+
+def _opened_by(path: str) -> frozenset[KeyScope]:
+    """The scopes of which one is needed."""
+    if _lies_under(path, "/v1/admin"):
+        return frozenset({KeyScope.ADMIN})
+    if _lies_under(path, "/v1/metrics"):
+        return frozenset({KeyScope.METRICS, KeyScope.ADMIN})
+    return frozenset({KeyScope.SEARCH})
+
+
+def _problem_of(exc: Exception, scope: Scope) -> Problem:
+    """What the asker is told; what nobody foresaw is logged here, once."""
+    if isinstance(exc, Problem):
+        return exc
+    if isinstance(exc, Transient):
+        log.debug("dependency_away", path=scope["path"], why=exc.code)
+        return Problem(away_of(exc), headers={"Retry-After": "2"})
+    log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=exc)
+    return Problem("internal")
 
 
 def _is_page(scope: Scope, headers: Headers) -> bool:

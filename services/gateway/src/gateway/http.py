@@ -7,11 +7,13 @@ from fastapi import APIRouter, FastAPI
 
 from gateway import openapi, problems
 from gateway.edge import Edge
-from gateway.routes import entrance, events, health, reports, searches, vocabulary
+from gateway.once import Once
+from gateway.routes import admin_keys, entrance, events, health, reports, searches, vocabulary
 from gateway.routes.ports import Desk
 
 _API: Final = (
-    searches.router, events.router, reports.router, vocabulary.router, health.router, entrance.router,
+    searches.router, events.router, reports.router, vocabulary.router, health.router,
+    admin_keys.router, entrance.router,
 )  # fmt: skip
 
 
@@ -19,7 +21,9 @@ def create_http(desk: Desk, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     """The HTTP application; `pages` are the routers of the page, which come after the API's."""
     app = api(pages=pages)
     app.state.desk = desk
-    app.add_middleware(Edge, key=desk.key)
+    if desk.promises is not None:
+        app.add_middleware(Once, promises=desk.promises)
+    app.add_middleware(Edge, door=desk.door, quota=desk.quota)
     return app
 
 

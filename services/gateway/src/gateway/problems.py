@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.domain.problem import Problem, invalid
 from gateway.domain.wording import field_errors
-from servicekit.errors import Rejected, Transient
+from servicekit.errors import DependencyAway, Rejected, Transient
 from servicekit.logs import log
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,7 +57,12 @@ async def _http(request: Request, exc: Exception) -> JSONResponse:
 
 async def _away(request: Request, exc: Exception) -> JSONResponse:
     log.debug("bus_away", path=request.url.path, why=type(exc).__name__)
-    return _shown(Problem("bus.unavailable", headers={"Retry-After": "2"}), request)
+    return _shown(Problem(away_of(exc), headers={"Retry-After": "2"}), request)
+
+
+def away_of(exc: Exception) -> str:
+    """What is away: the store of what is kept per user, or the bus."""
+    return "storage.away" if isinstance(exc, DependencyAway) and exc.dependency == "sql" else "bus.unavailable"
 
 
 async def _rejected(request: Request, exc: Exception) -> JSONResponse:

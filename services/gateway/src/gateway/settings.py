@@ -28,3 +28,14 @@ class GatewaySettings(ServiceSettings):
     stream_ping: timedelta = Field(default=timedelta(seconds=15), validation_alias="GATEWAY_STREAM_PING")
     stream_life: timedelta = Field(default=timedelta(minutes=10), validation_alias="GATEWAY_STREAM_LIFE")
     prefer_wait_max: timedelta = Field(default=timedelta(seconds=60), validation_alias="GATEWAY_PREFER_WAIT_MAX")
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    """`postgresql://...`; None or empty: a SQLite file `gateway.db` in the data directory."""
+    keys_secret: SecretStr | None = Field(default=None, min_length=32, validation_alias="GATEWAY_KEYS_SECRET")
+    """What keys are hashed with; None: made at the first start. Gateways of one database share it."""
+    running_searches: int = Field(default=5, ge=1, validation_alias="GATEWAY_RUNNING_SEARCHES")
+    """Of one tenant at once."""
+    longest_wait: timedelta = Field(default=timedelta(seconds=1), validation_alias="GATEWAY_LONGEST_WAIT")
+    """A request that nobody has taken for longer keeps new searches out."""
+    requests_per_minute: int = Field(default=6000, ge=1, validation_alias="GATEWAY_REQUESTS_PER_MINUTE")
+    """Of one tenant, in this process."""
+    streams_per_tenant: int = Field(default=2000, ge=1, validation_alias="GATEWAY_STREAMS_PER_TENANT")

@@ -28,6 +28,10 @@ class TestDocument:
         assert set(operations) == {
             "POST /v1/searches",
             "GET /v1/searches/{search_id}",
+            "DELETE /v1/searches/{search_id}",
+            "GET /v1/admin/keys",
+            "POST /v1/admin/keys",
+            "DELETE /v1/admin/keys/{key_id}",
             "GET /v1/searches/{search_id}/results",
             "GET /v1/searches/{search_id}/results/{bid_id}/explanation",
             "GET /v1/searches/{search_id}/events",

@@ -62,6 +62,7 @@ class Searches:
         self._watches: OrderedDict[SearchId, Watch] = OrderedDict()
         self._answers: OrderedDict[str, tuple[int, Answer]] = OrderedDict()
         self._asked: OrderedDict[SearchId, None] = OrderedDict()
+        self._owners: OrderedDict[SearchId, str] = OrderedDict()
         self._stopping = False
         self.streams = 0
         """Event streams open now."""
@@ -89,6 +90,23 @@ class Searches:
         self._asked[search_id] = None
         while len(self._asked) > ASKED_HERE:
             self._asked.popitem(last=False)
+
+    def own(self, search_id: SearchId, tenant: str) -> None:
+        """Remember whose a search is."""
+        self._owners[search_id] = tenant
+        while len(self._owners) > ASKED_HERE:
+            self._owners.popitem(last=False)
+
+    async def owner(self, search_id: SearchId) -> str | None:
+        """The tenant who asked for a search; None when nobody did."""
+        if search_id in self._owners:
+            self._owners.move_to_end(search_id)
+            return self._owners[search_id]
+        requested = await self._last(REQUESTED, search_id=search_id)
+        if requested is None:
+            return None
+        self.own(search_id, requested.tenant)
+        return requested.tenant
 
     async def view(self, search_id: SearchId) -> SearchView | None:
         """The HTTP state; None when nobody asked for such a search."""

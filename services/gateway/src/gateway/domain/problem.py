@@ -44,24 +44,45 @@ KINDS: Mapping[str, Kind] = {
     "json.invalid": Kind(400, "JSON inválido", "O corpo do pedido não é um JSON válido."),
     "key.missing": Kind(401, "Chave ausente", "Informe a chave em Authorization: Bearer ou entre pelo link de acesso."),
     "key.wrong": Kind(401, "Chave inválida", "A chave informada não é reconhecida."),
+    "scope.missing": Kind(403, "Sem permissão", "A chave não tem permissão para este endereço."),
     "route.not_found": Kind(404, "Endereço inexistente", "Não há nada neste endereço."),
     "search.not_found": Kind(404, "Busca não encontrada", "Não há busca com este identificador."),
+    "key.not_found": Kind(404, "Chave não encontrada", "Não há chave com este identificador."),
+    "saved.not_found": Kind(404, "Busca salva não encontrada", "Não há busca salva com este identificador."),
+    "mark.not_found": Kind(404, "Sem marcação", "Esta licitação não está marcada."),
+    "bid.unknown": Kind(404, "Licitação não encontrada", "Não há licitação guardada com este identificador."),
     "bid.not_found": Kind(404, "Licitação não encontrada", "Esta busca não avaliou licitação com este identificador."),
     "answer.none": Kind(404, "Sem resposta", "Esta busca terminou sem resposta da qual se possa fazer este documento."),
     "method.not_allowed": Kind(405, "Método não permitido", "Este endereço não aceita este método."),
     "body.timeout": Kind(408, "Tempo esgotado", "O corpo do pedido demorou demais a chegar."),
+    "idempotency.in_flight": Kind(
+        409, "Pedido em andamento", "O primeiro pedido com esta chave de idempotência ainda está sendo atendido."
+    ),
     "search.running": Kind(409, "Busca em andamento", "A busca ainda não terminou; tente de novo quando ela terminar."),
     "search.expired": Kind(410, "Busca expirada", "A resposta desta busca já não está guardada; faça a busca de novo."),
     "body.too_large": Kind(413, "Pedido grande demais", "O corpo do pedido passa do tamanho permitido."),
     "media_type.unsupported": Kind(415, "Formato não aceito", "Envie o corpo como application/json."),
     "request.invalid": Kind(422, "Pedido inválido", "Há campos a corrigir."),
-    "cursor.invalid": Kind(422, "Cursor inválido", "O cursor não é desta busca ou está corrompido."),
-    "scope.not_yet": Kind(
-        422, "Ainda não disponível", "A busca por tudo o que ainda está aberto ainda não está disponível."
+    "idempotency.invalid": Kind(422, "Chave de idempotência inválida", "A chave de idempotência não pode ser lida."),
+    "idempotency.mismatch": Kind(
+        422, "Chave de idempotência já usada", "Esta chave de idempotência já foi usada com outro pedido."
     ),
+    "cursor.invalid": Kind(422, "Cursor inválido", "O cursor não é desta busca ou está corrompido."),
+    "requests.too_many": Kind(429, "Pedidos demais", "Há pedidos demais em pouco tempo; tente de novo em instantes."),
+    "searches.too_many": Kind(
+        429, "Buscas demais ao mesmo tempo", "Há buscas demais em andamento; espere uma terminar ou cancele uma."
+    ),
+    "streams.too_many": Kind(429, "Muitas conexões", "Você tem conexões demais acompanhando buscas; feche alguma."),
+    "saved.too_many": Kind(422, "Limite atingido", "Há buscas salvas demais; apague uma antes de salvar outra."),
     "internal": Kind(500, "Erro interno", "Algo falhou do nosso lado; o erro foi registrado."),
     "bus.unavailable": Kind(
         503, "Serviço temporariamente indisponível", "Não foi possível atender agora; tente de novo em instantes."
+    ),
+    "searches.backed_up": Kind(503, "Fila cheia", "Há buscas esperando para começar; tente de novo em instantes."),
+    "storage.away": Kind(
+        503,
+        "Serviço temporariamente indisponível",
+        "O que se guarda por usuário está fora do ar; tente de novo em instantes.",
     ),
     "streams.full": Kind(503, "Muitas conexões", "Há conexões demais acompanhando buscas; tente de novo em instantes."),
     "spreadsheet.failed": Kind(503, "Planilha indisponível", "Não foi possível gerar a planilha desta busca."),

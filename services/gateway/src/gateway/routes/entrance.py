@@ -47,23 +47,24 @@ async def by_link(request: Request, desk: AtDesk, key: Annotated[str | None, Que
     """Sign in by the link that the terminal shows; without a key, show the form."""
     if key is None:
         return HTMLResponse(_FORM.format(message="Cole a chave que o terminal mostrou ao iniciar."))
-    return _enter(request, desk, key)
+    return await _enter(request, desk, key)
 
 
 @router.post("/entrar")
 async def by_form(request: Request, desk: AtDesk) -> Response:
     """Sign in by the form."""
     fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=4)
-    return _enter(request, desk, fields.get("key", [""])[0].strip())
+    return await _enter(request, desk, fields.get("key", [""])[0].strip())
 
 
-def _enter(request: Request, desk: Desk, key: str) -> Response:
-    if not desk.key.opens_with(key):
+async def _enter(request: Request, desk: Desk, key: str) -> Response:
+    session = await desk.door.session(key)
+    if session is None:
         return HTMLResponse(_FORM.format(message="Chave não reconhecida."), status_code=401)
     response = RedirectResponse("/", status_code=303)
     response.set_cookie(
         COOKIE,
-        desk.key.session,
+        session,
         max_age=_THIRTY_DAYS,
         httponly=True,
         samesite="strict",

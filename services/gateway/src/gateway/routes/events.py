@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from gateway.domain.events import Frame, encode
 from gateway.domain.problem import Problem
 from gateway.routes.describing import problems
-from gateway.routes.ports import AtDesk, Desk, InPath
+from gateway.routes.ports import AtDesk, Desk, InPath, TheCaller
 
 router = APIRouter(
     prefix="/v1/searches", tags=["buscas"], responses=problems("key.missing", "key.wrong", "bus.unavailable")
@@ -63,13 +63,14 @@ data: {"stage":"prepare","progress":5,"message":"Consultando 2 estados","detail"
             },
         },
         204: {"description": "Já se viu tudo: não há por que reconectar."},
-        **problems("search.not_found", "streams.full"),
+        **problems("search.not_found", "streams.full", "streams.too_many"),
     },
 )
 async def events(
     search_id: InPath,
     request: Request,
     desk: AtDesk,
+    caller: TheCaller,
     last_event_id: Annotated[str | None, Header(max_length=80)] = None,
     after: Annotated[str | None, Query(max_length=80, description="O mesmo que `Last-Event-ID`.")] = None,
 ) -> Response:
@@ -79,25 +80,31 @@ async def events(
         return await _history(search_id, last_seen, desk)
     if desk.searches.streams >= desk.max_streams:
         raise Problem("streams.full", headers={"Retry-After": "5"})
+    if desk.streams_of[caller.tenant] >= desk.max_streams_per_tenant:
+        raise Problem("streams.too_many", headers={"Retry-After": "5"})
     if await desk.searches.nothing_left(search_id, last_seen):
         return Response(status_code=204)
     followed = await desk.searches.follow(search_id, last_seen)
     if followed is None:
         raise Problem("search.not_found")
     return StreamingResponse(
-        _counted(followed, desk),
+        _counted(followed, desk, caller.tenant),
         media_type=STREAM,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _counted(followed: AsyncIterator[bytes], desk: Desk) -> AsyncIterator[bytes]:
+async def _counted(followed: AsyncIterator[bytes], desk: Desk, tenant: str) -> AsyncIterator[bytes]:
     desk.searches.streams += 1
+    desk.streams_of[tenant] += 1
     try:
         async for chunk in followed:
             yield chunk
     finally:
         desk.searches.streams -= 1
+        desk.streams_of[tenant] -= 1
+        if not desk.streams_of[tenant]:
+            del desk.streams_of[tenant]
 
 
 async def _history(search_id: InPath, last_seen: str | None, desk: Desk) -> Response:

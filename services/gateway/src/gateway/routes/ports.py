@@ -1,7 +1,8 @@
 """What the routes need of the rest; the adapters merely fit."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol
 
@@ -13,10 +14,12 @@ from contracts.state import SearchView
 from contracts.subjects import Outgoing
 from contracts.values import SearchId
 from gateway.domain.events import Frame
-from gateway.domain.keys import LocalKey
+from gateway.domain.keys import Caller, KeyRecord, LocalKey, Scope
 from gateway.domain.problem import Problem
 from gateway.domain.results import Rows
 from gateway.domain.standing import BidStanding
+from gateway.domain.traffic import Quota, Traffic
+from gateway.once import Promises
 from servicekit.envelope import Ack
 
 
@@ -79,6 +82,72 @@ class Searches(Protocol):
         """Every event so far after an id, and whether it was the last."""
 
 
+class Door(Protocol):
+    """Whom a key or a cookie stands for."""
+
+    async def caller(self, key: str) -> Caller | None:
+        """Whom this key stands for."""
+
+    async def caller_of_session(self, session: str) -> Caller | None:
+        """Whom the cookie of a sign-in stands for."""
+
+    async def session(self, key: str) -> str | None:
+        """What the cookie of this key carries."""
+
+
+class Keys(Door, Protocol):
+    """The keys that admins make and end."""
+
+    async def create(self, *, tenant: str, name: str, scopes: frozenset[Scope]) -> tuple[str, KeyRecord]:
+        """A new key, shown this once."""
+
+    async def revoke(self, key_id: str) -> bool:
+        """End a key; False when there is none."""
+
+    async def all(self) -> list[KeyRecord]:
+        """Every key as it is kept."""
+
+
+class LocalDoor:
+    """Opens with the one key of this machine."""
+
+    def __init__(self, key: LocalKey) -> None:
+        self._key = key
+
+    async def caller(self, key: str) -> Caller | None:
+        """The local caller, for whoever holds the key."""
+        return self._key.caller if self._key.opens_with(key) else None
+
+    async def caller_of_session(self, session: str) -> Caller | None:
+        """The local caller, for whoever has held the key."""
+        return self._key.caller if self._key.admits(session) else None
+
+    async def session(self, key: str) -> str | None:
+        """The cookie, for whoever holds the key."""
+        return self._key.session if self._key.opens_with(key) else None
+
+
+class Owners(Protocol):
+    """Whose each search is."""
+
+    def own(self, search_id: SearchId, tenant: str) -> None:
+        """Remember whose a search is that was just asked here."""
+
+    async def owner(self, search_id: SearchId) -> str | None:
+        """The tenant; None when nobody asked for such a search."""
+
+
+class OneOwner:
+    """On a machine with one key every search is its own."""
+
+    def own(self, search_id: SearchId, tenant: str) -> None:
+        """There is nothing to remember."""
+
+    async def owner(self, _search_id: SearchId) -> str | None:
+        """The local tenant."""
+        return LocalKey.TENANT
+
+
 @dataclass(frozen=True)
 class Desk:
     """Everything that a route may use, built once by the app."""
@@ -92,6 +161,29 @@ class Desk:
     wait_max: timedelta
     """The longest `Prefer: wait` that is granted."""
     max_streams: int
+    max_streams_per_tenant: int = 2000
+    owners: Owners = field(default_factory=OneOwner)
+    keys: Keys | None = None
+    """None: the local key alone."""
+    promises: Promises | None = None
+    """None: `Idempotency-Key` is not looked at."""
+    traffic: Traffic = field(default_factory=lambda: Traffic(most_running=10_000, longest_wait=timedelta(hours=1)))
+    quota: Quota = field(default_factory=lambda: Quota(1_000_000))
+    streams_of: Counter[str] = field(default_factory=Counter)
+    """Event streams open now, by tenant."""
+
+    @property
+    def door(self) -> Door:
+        """What lets callers in."""
+        return self.keys or LocalDoor(self.key)
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+TheCaller = Annotated[Caller, Depends(_caller)]
 
 
 def _desk(request: Request) -> Desk:
@@ -105,13 +197,17 @@ _HEX = frozenset("0123456789abcdef")
 _ID_LENGTH = 32
 
 
-def _search_id(
+async def _search_id(
+    desk: AtDesk,
+    caller: TheCaller,
     search_id: Annotated[
         str, Path(description="32 dígitos hexadecimais.", examples=["9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c"])
     ],
 ) -> SearchId:
-    """An id that cannot be one is a search that nobody asked for."""
+    """What cannot be an id, and what another tenant asked for, is a search that nobody asked for."""
     if len(search_id) != _ID_LENGTH or not _HEX.issuperset(search_id):
+        raise Problem("search.not_found")
+    if await desk.owners.owner(search_id) != caller.tenant:
         raise Problem("search.not_found")
     return search_id
 

@@ -12,13 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.fold import SearchState
 from contracts.places import UF
-from contracts.query import Scope, SearchQuery, SearchRequest, Sort
-from contracts.search import Requested
+from contracts.query import SearchQuery, SearchRequest, Sort
+from contracts.search import Cancelled, Requested
 from contracts.state import SearchView
-from contracts.subjects import REQUESTED
-from contracts.values import Modalidade
+from contracts.subjects import CANCELLED, REQUESTED, Outgoing
+from contracts.values import Modalidade, SearchId
 from contracts.verdict import Confidence, ViabilityLevel
 from contracts.when import day_of
+from gateway.domain.keys import Caller
+from gateway.domain.once import Begun
 from gateway.domain.problem import FieldError, Problem, invalid
 from gateway.domain.results import (
     DEFAULT_LIMIT,
@@ -31,7 +33,8 @@ from gateway.domain.results import (
 from gateway.domain.standing import Explanation
 from gateway.domain.wording import named
 from gateway.routes.describing import linked, links, problems
-from gateway.routes.ports import AtDesk, Desk, InPath
+from gateway.routes.ports import AtDesk, Desk, InPath, TheCaller
+from servicekit.envelope import Ack
 from servicekit.errors import Unavailable
 from servicekit.logs import log
 
@@ -41,6 +44,9 @@ router = APIRouter(
 
 _STORED_WITHIN: Final = 4.0
 """Seconds until the asker is told to come back rather than kept waiting."""
+_LOOKS: Final = 5
+_BETWEEN_LOOKS: Final = 0.2
+"""Seconds; a coordinator that was only slow for a moment costs the asker no refusal."""
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})(?:$|[,;\s])", re.IGNORECASE)
 
 EXAMPLES: Final = {
@@ -99,8 +105,8 @@ class Wanted(BaseModel):
             "headers": {"Location": {"description": "O estado da busca.", "schema": {"type": "string"}}},
         },
         **problems(
+            "idempotency.in_flight", "idempotency.mismatch", "searches.too_many", "searches.backed_up",
             "json.invalid", "body.timeout", "body.too_large", "media_type.unsupported", "request.invalid",
-            "scope.not_yet",
         ),
     },
 )  # fmt: skip
@@ -109,11 +115,25 @@ async def ask(
     request: Request,
     response: Response,
     desk: AtDesk,
+    caller: TheCaller,
     prefer: Annotated[str | None, Header(description="`wait=30` espera até 30 s pelo fim.")] = None,
 ) -> SearchView:
     """Accept a search: the reply goes out once its request is stored in the log."""
     now = desk.clock()
-    requested = _requested(body, now=now, budget=desk.search_budget, correlation_id=request.state.correlation_id)
+    effect: Begun | None = getattr(request.state, "effect", None)
+    search_id = effect.effect_id if effect else uuid4().hex
+    if effect and effect.again and (view := await _asked_before(search_id, caller, desk)):
+        response.headers["Location"] = links(search_id)["self"]
+        return view
+    requested = Requested(
+        search_id=search_id,
+        tenant=caller.tenant,
+        query=_query(body, now=now),
+        created_at=now,
+        deadline=now + desk.search_budget,
+        correlation_id=request.state.correlation_id,
+    )
+    await _admit(requested, request, desk)
     view = await _publish(requested, desk, now=now)
     response.headers["Location"] = links(requested.search_id)["self"]
     if (asked := _WAIT.search(prefer or "")) is None:
@@ -129,6 +149,28 @@ async def ask(
 async def state(search_id: InPath, desk: AtDesk) -> SearchView:
     """The state as it is now: accepted, running, or how it ended."""
     return linked(await view_of(search_id, desk))
+
+
+@router.delete(
+    "/{search_id}",
+    status_code=202,
+    summary="Cancelar uma busca",
+    responses={
+        200: {"model": SearchView, "description": "A busca já havia terminado."},
+        202: {"description": "O cancelamento foi pedido; a busca termina em instantes, com o que já encontrou."},
+        **problems("search.not_found"),
+    },
+)
+async def cancel(search_id: InPath, desk: AtDesk, response: Response) -> SearchView:
+    """Ask a search to end now; what it has found so far is its answer. Asking twice is asking once."""
+    view = await view_of(search_id, desk)
+    if view.status.terminal:
+        response.status_code = 200
+        return linked(view)
+    wish = Cancelled(search_id=search_id, at=desk.clock())
+    await _store(CANCELLED.message(wish, search_id=search_id), desk)
+    log.info("search_cancelled", search_id=search_id)
+    return linked(view)
 
 
 @router.get(
@@ -182,20 +224,30 @@ async def view_of(search_id: InPath, desk: Desk) -> SearchView:
     return view
 
 
-def _requested(body: SearchRequest, *, now: datetime, budget: timedelta, correlation_id: str) -> Requested:
-    return Requested(
-        search_id=uuid4().hex,
-        tenant="local",
-        query=_query(body, now=now),
-        created_at=now,
-        deadline=now + budget,
-        correlation_id=correlation_id,
-    )
+async def _asked_before(search_id: SearchId, caller: Caller, desk: Desk) -> SearchView | None:
+    """The search that a request with the same `Idempotency-Key` began before it died."""
+    if await desk.owners.owner(search_id) != caller.tenant:
+        return None
+    view = await desk.searches.view(search_id)
+    return linked(view) if view else None
+
+
+async def _admit(requested: Requested, request: Request, desk: Desk) -> None:
+    """A place among the tenant's running searches, unless requests already wait for someone to take them."""
+    tenant, traffic = requested.tenant, desk.traffic
+    for _ in range(_LOOKS):
+        if not traffic.backed_up(now=desk.clock()):
+            break
+        await asyncio.sleep(_BETWEEN_LOOKS)
+    else:
+        raise Problem("searches.backed_up", headers={"Retry-After": "3"})
+    admitted = traffic.admit(tenant, requested.search_id, now=requested.created_at)
+    request.state.searches = (traffic.most_running, traffic.left(tenant, now=requested.created_at))
+    if not admitted:
+        raise Problem("searches.too_many", headers={"Retry-After": "5"})
 
 
 def _query(body: SearchRequest, *, now: datetime) -> SearchQuery:
-    if body.scope is Scope.OPEN:
-        raise Problem("scope.not_yet", errors=(FieldError(pointer="#/scope", message="ainda não disponível"),))
     try:
         return body.normalised(today=day_of(now))
     except ValueError as exc:
@@ -204,14 +256,22 @@ def _query(body: SearchRequest, *, now: datetime) -> SearchQuery:
         raise invalid((FieldError(pointer="#/date_to", message="data fora do calendário"),)) from exc
 
 
-async def _publish(requested: Requested, desk: Desk, *, now: datetime) -> SearchView:
-    """Store the request; only a search that is surely in the log is answered with 202."""
+async def _store(outgoing: Outgoing, desk: Desk) -> Ack:
     if not desk.publisher.connected:
         raise Unavailable("bus.away")
-    outgoing = REQUESTED.message(requested, search_id=requested.search_id)
     async with asyncio.timeout(_STORED_WITHIN):
-        ack = await desk.publisher.publish(outgoing)
+        return await desk.publisher.publish(outgoing)
+
+
+async def _publish(requested: Requested, desk: Desk, *, now: datetime) -> SearchView:
+    """Store the request; only a search that is surely in the log is answered with 202."""
+    try:
+        ack = await _store(REQUESTED.message(requested, search_id=requested.search_id), desk)
+    except BaseException:
+        desk.traffic.release(requested.search_id)
+        raise
     desk.searches.asked(requested.search_id)
+    desk.owners.own(requested.search_id, requested.tenant)
     query = requested.query
     log.info(
         "search_requested",

@@ -1,0 +1,1 @@
+"""What the gateway itself keeps: keys, promises of idempotency, saved searches, triage."""

@@ -1,0 +1,99 @@
+"""The tables; `migrations/` makes them, this is how the code speaks of them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.engine import Dialect
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC moment. SQLite forgets the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own form
+        """To UTC, as both databases keep it."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own form
+        """Aware again."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = MetaData()
+
+api_keys = Table(
+    "api_keys", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(40), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("scopes", String(40), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+)  # fmt: skip
+"""A revoked key stays, so that whoever asks later can be told when it ended."""
+
+promises = Table(
+    "promises", metadata,
+    Column("tenant", String(40), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("effect_id", String(32), nullable=False),
+    Column("begun_at", Moment, nullable=False),
+    Column("status", SmallInteger),
+    Column("headers", Text),
+    Column("body", LargeBinary),
+    Index("promises_by_age", "begun_at"),
+)  # fmt: skip
+"""One row per `Idempotency-Key`; without a status the first request is still being served, or its process died."""
+
+saved_searches = Table(
+    "saved_searches", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(40), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index("saved_searches_by_tenant", "tenant", "created_at"),
+)  # fmt: skip
+
+triage = Table(
+    "triage", metadata,
+    Column("tenant", String(40), primary_key=True),
+    Column("bid_id", String(40), primary_key=True),
+    Column("mark", String(12), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Index("triage_by_age", "tenant", "seq"),
+)  # fmt: skip
+"""`seq` grows with each change of the tenant's marks: the order of the list."""
+
+shown = Table(
+    "shown", metadata,
+    Column("tenant", String(40), primary_key=True),
+    Column("bid_id", String(40), primary_key=True),
+    Column("search_id", String(32), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("shown_by_age", "at"),
+)  # fmt: skip
+"""The search in which a bid was first shown to a tenant: in every later one it is not new."""
