@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
+from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from opentelemetry import propagate, trace
 from pydantic import ValidationError
 
 from contracts.subjects import Consumer, Outgoing
-from servicekit.backoff import backoff, spread
+from servicekit.backoff import backoff
 from servicekit.clock import utc_now
 from servicekit.connection import Connection
 from servicekit.correlation import correlated, new_correlation_id
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 Handler = Callable[[M, Delivery], AsyncIterator[Outgoing]]
 
-REMEMBERED_TRIES: Final = 10_000
+REMEMBERED: Final = 10_000
 PROVISION_TIME: Final = 60.0
 PROBE_PATIENCE: Final = 5.0
 """A probe that has run for so long without a complaint has found its dependency."""
@@ -48,8 +49,22 @@ SETTLE_TIME: Final = 5.0
 
 
 def delivery_limit(consumer: Consumer) -> int:
-    """More deliveries than this mean that the message kills whoever takes it: it is given up unseen."""
-    return max(20, 4 * consumer.tries)
+    """How many deliveries may end without any answer before a message is held to kill whoever takes it.
+
+    The server counts deliveries and not how they ended. What waits for a dependency or for the bus is kept in its
+    process and costs no delivery, so that only tries, stops of a process and crashes count: far fewer than this.
+    """
+    return max(100, 4 * consumer.tries)
+
+
+def kills_its_takers(consumer: Consumer, *, deliveries: int, age: timedelta, answered_here: bool) -> bool:
+    """Whether a message has to be given up unseen: only when nothing but crashes can explain its deliveries.
+
+    A process that has given it back has outlived it. Deliveries that nobody answered are `ack_wait` apart, so that a
+    message too young for that many was given back by other processes.
+    """
+    limit = delivery_limit(consumer)
+    return deliveries > limit and not answered_here and age >= limit * consumer.ack_wait
 
 
 class Consumption(Generic[M]):
@@ -74,7 +89,10 @@ class Consumption(Generic[M]):
         self._gate: Gate | None = None
         self._runs: dict[int, _Run] = {}
         self._spent: OrderedDict[int, int] = OrderedDict()
+        self._given_back: OrderedDict[int, None] = OrderedDict()
         self._probe: _Run | None = None
+        self._resumed = asyncio.Event()
+        self._resumed.set()
         self._stop_subscriber: Callable[[], Any] | None = None
 
     async def start(self) -> None:
@@ -102,6 +120,7 @@ class Consumption(Generic[M]):
 
     async def drain(self, grace: float) -> None:
         """Take nothing more, let handlers end within the grace, hand back the rest at once."""
+        self._resumed.set()  # what waits goes back now
         stop_subscriber, self._stop_subscriber = self._stop_subscriber, None
         if self._gate is None or stop_subscriber is None:
             return
@@ -164,16 +183,19 @@ class Consumption(Generic[M]):
             # A beat was lost and the server gave it to us again: the newest delivery is the one to answer.
             running.raw = raw
             return
-        if self._stopping.is_set():
-            await _quietly(raw.nak())
-            return
         run = _Run(raw, number=meta.num_delivered)
+        if self._stopping.is_set():
+            await self._give_back(run)
+            return
         self._runs[sequence] = run
         beat = asyncio.create_task(self._beat(run))
         try:
-            if self.paused:
-                await _quietly(raw.nak(delay=self._until_next_probe()))
-            elif meta.num_delivered > delivery_limit(self.consumer):
+            if kills_its_takers(
+                self.consumer,
+                deliveries=meta.num_delivered,
+                age=utc_now() - meta.timestamp,
+                answered_here=sequence in self._given_back,
+            ):
                 await self._give_up(run, "delivered_too_often", f"delivered {meta.num_delivered} times")
             else:
                 await self._work(run, beat)
@@ -185,14 +207,20 @@ class Consumption(Generic[M]):
             run.settled.set()
 
     async def _work(self, run: "_Run", beat: "asyncio.Task[None]") -> None:
-        """Run the handler until it has an outcome, and tell the server."""
+        """Run the handler until it has an outcome, and tell the server; what only has to wait waits here."""
         while True:
+            if self._probe is not run:
+                await self._resumed.wait()
             began = perf_counter()
             error = await self._run_handler(run)
-            if isinstance(error, DependencyAway) and not self._stopping.is_set():
-                if await self._pause(run, error):
+            if not self._stopping.is_set():
+                if isinstance(error, DependencyAway):
+                    await self._pause(run, error)
                     continue
-                return
+                if isinstance(error, Unavailable) and error.bus_itself:
+                    run.misses += 1
+                    await self._rest(backoff(run.misses))
+                    continue
             beat.cancel()
             outcome = await self._settle(run, error)
             log.debug(
@@ -204,7 +232,7 @@ class Consumption(Generic[M]):
 
     async def _run_handler(self, run: "_Run") -> BaseException | None:
         """The exception that the handler ended with; None when it is exhausted."""
-        if run.handed_over:
+        if self._stopping.is_set():
             return asyncio.CancelledError()
         run.task = asyncio.create_task(self._handle(run))
         try:
@@ -223,7 +251,7 @@ class Consumption(Generic[M]):
         spent = self._spent.get(run.sequence, 0)
         delivery = Delivery(
             subject=raw.subject, sequence=run.sequence, attempt=spent + 1, correlation_id=correlation,
-            stopping=self._stopping, last_try=self._is_last(run), redelivered=run.number > 1,
+            stopping=self._stopping, last_try=self._is_last(run), redelivered=run.number > 1 or run.misses > 0,
         )  # fmt: skip
         message: M = self.consumer.topic.decode(raw.data)
         span_name = f"{self.consumer.durable} process"
@@ -265,7 +293,7 @@ class Consumption(Generic[M]):
                 self._spent.pop(run.sequence, None)
                 return "done"
             case asyncio.CancelledError():
-                await _quietly(run.raw.nak())
+                await self._give_back(run)
                 return "handed_over"
             case Abandoned():
                 return "abandoned"
@@ -273,11 +301,8 @@ class Consumption(Generic[M]):
                 return await self._give_up(run, code, str(error))
             case ValidationError():
                 return await self._give_up(run, "invalid", first_faults(error))
-            case Unavailable(bus_itself=True):
-                await _quietly(run.raw.nak(delay=backoff(run.number)))
-                return "bus_away"
-            case DependencyAway():
-                await _quietly(run.raw.nak())
+            case DependencyAway() | Unavailable(bus_itself=True):
+                await self._give_back(run)
                 return "handed_over"
             case _:
                 return await self._failed(run, error)
@@ -287,7 +312,7 @@ class Consumption(Generic[M]):
         code = error.code if isinstance(error, Transient) else "bug"
         last = self._is_last(run)
         spent = self._spent[run.sequence] = self._spent.pop(run.sequence, 0) + 1
-        while len(self._spent) > REMEMBERED_TRIES:
+        while len(self._spent) > REMEMBERED:
             self._spent.popitem(last=False)
         if code == "bug":
             log.error(
@@ -297,8 +322,15 @@ class Consumption(Generic[M]):
         if last:
             return await self._give_up(run, code, f"{type(error).__name__}: {error}")
         wanted = error.delay if isinstance(error, Transient) else None
-        await _quietly(run.raw.nak(delay=retry_delay(wanted, spent)))
+        await self._give_back(run, delay=retry_delay(wanted, spent))
         return "retried"
+
+    async def _give_back(self, run: "_Run", *, delay: float | None = None) -> None:
+        self._given_back[run.sequence] = None
+        self._given_back.move_to_end(run.sequence)
+        while len(self._given_back) > REMEMBERED:
+            self._given_back.popitem(last=False)
+        await _quietly(run.raw.nak(delay=delay))
 
     async def _give_up(self, run: "_Run", reason: str, detail: str) -> str:
         """To the dead letters, and only once they have it, off the stream."""
@@ -321,7 +353,7 @@ class Consumption(Generic[M]):
         try:
             await self._publisher.dead_letter(stream, self.consumer.durable, raw.data, headers)
         except Unavailable:
-            await _quietly(raw.nak(delay=backoff(3)))
+            await self._give_back(run, delay=backoff(3))
             return "retried"
         await _quietly(raw.term())
         self._spent.pop(run.sequence, None)
@@ -332,26 +364,24 @@ class Consumption(Generic[M]):
         return "dead_lettered"
 
     def _is_last(self, run: "_Run") -> bool:
-        spent = self._spent.get(run.sequence, 0) + 1
-        return spent >= self.consumer.tries or run.number >= delivery_limit(self.consumer)
+        return self._spent.get(run.sequence, 0) + 1 >= self.consumer.tries
 
-    async def _pause(self, run: "_Run", error: DependencyAway) -> bool:
-        """Close the subscription. The first to notice stays as the probe (True: try again); others go back (False)."""
+    async def _pause(self, run: "_Run", error: DependencyAway) -> None:
+        """Close the subscription. The first to notice is the probe and returns to try again; others return after it."""
         run.misses += 1
-        delay = retry_delay(error.delay, run.misses)
         if self._probe is None:
             self._probe = run
+            self._resumed.clear()
             if self._gate is not None:
                 self._gate.pause()
             log.warning("consumer.paused", consumer=self.consumer.durable, dependency=error.dependency)
-        if self._probe is not run:
-            await _quietly(run.raw.nak(delay=self._until_next_probe()))
-            return False
-        loop = asyncio.get_running_loop()
-        run.probes_at = loop.time() + delay
+        if self._probe is run:
+            await self._rest(retry_delay(error.delay, run.misses))
+
+    async def _rest(self, delay: float) -> None:
+        """So long, or until this process stops."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(run.leaving.wait(), delay)
-        return True
+            await asyncio.wait_for(self._stopping.wait(), delay)
 
     def _progressed(self, run: "_Run") -> None:
         if self._probe is run:
@@ -359,13 +389,10 @@ class Consumption(Generic[M]):
 
     def _resume(self) -> None:
         self._probe = None
+        self._resumed.set()
         if self._gate is not None:
             self._gate.resume()
         log.info("consumer.resumed", consumer=self.consumer.durable)
-
-    def _until_next_probe(self) -> float:
-        at = self._probe.probes_at if self._probe is not None else 0.0
-        return max(0.0, at - asyncio.get_running_loop().time()) + 0.1 + spread(0.0)
 
     async def _beat(self, run: "_Run") -> None:
         """Keep the delivery ours while its handler runs."""
@@ -383,15 +410,13 @@ class _Run:
         self.sequence: int = raw.metadata.sequence.stream
         self.task: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
-        self.leaving = asyncio.Event()
         self.handed_over = False
         self.misses = 0
-        self.probes_at = 0.0
+        """How often what it needs was away; each time its handler has begun."""
 
     def hand_over(self) -> None:
         """Stop the handler; its message goes back at once."""
         self.handed_over = True
-        self.leaving.set()
         if self.task is not None:
             self.task.cancel()
 

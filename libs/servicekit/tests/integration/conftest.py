@@ -90,10 +90,12 @@ class Server:
 
         await eventually(enough)
 
-    async def redelivered(self, consumer: Consumer = QUICK) -> int:
-        """Messages in work that were delivered before."""
+    async def deliveries(self, consumer: Consumer = QUICK) -> int:
+        """How often the server has given out a message, ever."""
         async with self.js() as js:
-            return (await js.consumer_info(consumer.stream.name, consumer.durable)).num_redelivered or 0
+            info = await js.consumer_info(consumer.stream.name, consumer.durable)
+            assert info.delivered is not None
+            return int(info.delivered.consumer_seq)
 
     async def count(self, stream: str) -> int:
         async with self.js() as js:
