@@ -1,5 +1,6 @@
 """The two jobs of the reporter. Each says exactly one fact per revision, and says it again never."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -15,8 +16,6 @@ from contracts.report import (
 )
 from contracts.search import Completed
 from contracts.subjects import (
-    REPORTER_SPREADSHEET,
-    REPORTER_SUMMARIZE,
     SPREADSHEET_FAILED,
     SPREADSHEET_READY,
     SUMMARY_READY,
@@ -79,9 +78,11 @@ async def write_summary(command: Summarize, delivery: Delivery, *, shelf: Shelf)
     if await shelf.said(SUMMARY_READY, search_id=search_id, revision=revision):
         return
     try:
-        summary = summarize(decode_answer(await shelf.packed_answer(command.answer_ref)))
+        packed = await shelf.packed_answer(command.answer_ref)
+        # Ten thousand rows take long enough to hold up every other summary.
+        summary = await asyncio.to_thread(lambda: summarize(decode_answer(packed)))
     except (Transient, Rejected, AnswerUnreadable) as exc:
-        if _may_yet_work(exc, delivery, tries=REPORTER_SUMMARIZE.tries):
+        if _may_yet_work(exc, delivery):
             raise
         log.warning("summary_without_answer", reason=str(exc))
         completed = await shelf.completed(search_id)
@@ -108,7 +109,7 @@ async def write_spreadsheet(
         made = await workshop.make(packed, limit=Deadline(command.deadline).within(now, limit).remaining(now))
         file = await shelf.keep_spreadsheet(made.content, search_id=search_id, revision=revision)
     except (Transient, Rejected, AnswerUnreadable) as exc:
-        if _may_yet_work(exc, delivery, tries=REPORTER_SPREADSHEET.tries):
+        if _may_yet_work(exc, delivery):
             raise
         log.error("spreadsheet_failed", reason=str(exc))
         yield _failed(command, FAILED_MESSAGE)
@@ -117,11 +118,11 @@ async def write_spreadsheet(
     yield SPREADSHEET_READY.message(fact, search_id=search_id, revision=revision)
 
 
-def _may_yet_work(exc: Exception, delivery: Delivery, *, tries: int) -> bool:
+def _may_yet_work(exc: Exception, delivery: Delivery) -> bool:
     """A dependency that is away spends no try; what is permanent is worth none; else up to the last one."""
     if isinstance(exc, DependencyAway) or (isinstance(exc, Unavailable) and exc.bus_itself):
         return True
-    return isinstance(exc, Transient) and delivery.attempt < tries
+    return isinstance(exc, Transient) and not delivery.last_try
 
 
 def _failed(command: MakeSpreadsheet, message: str) -> Outgoing:

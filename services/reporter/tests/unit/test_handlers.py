@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -6,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from contracts.answer_codec import AnswerUnreadable, encode_answer
+from contracts.answer import Answer
+from contracts.answer_codec import AnswerUnreadable, decode_answer, encode_answer
 from contracts.report import (
     MakeSpreadsheet,
     ObjectRef,
@@ -26,10 +28,11 @@ SEARCH_ID = "0123456789abcdef0123456789abcdef"
 REF = ObjectRef(bucket="ANSWERS", name=f"answers/{SEARCH_ID}/1", size=1, sha256="0" * 64)
 
 
-def delivery(attempt: int = 1) -> Delivery:
+def delivery(attempt: int = 1, *, last_try: bool = False) -> Delivery:
     return Delivery(
-        subject="work.reporter.x.v1", sequence=7, attempt=attempt, correlation_id="c", stopping=asyncio.Event()
-    )
+        subject="work.reporter.x.v1", sequence=7, attempt=attempt, correlation_id="c", stopping=asyncio.Event(),
+        last_try=last_try,
+    )  # fmt: skip
 
 
 class AnswerAway(Transient):
@@ -117,17 +120,34 @@ class TestWriteSummary:
     async def test_tries_again_while_the_answer_is_away(self, answer: Any) -> None:
         shelf = FakeShelf(AnswerAway("away"), outcome=completed(answer()))
         with pytest.raises(AnswerAway):
-            await all_of(write_summary(self.command(answer().finished_at), delivery(2), shelf=shelf))
+            await all_of(write_summary(self.command(answer().finished_at), delivery(9), shelf=shelf))
 
     @pytest.mark.parametrize(
-        ("error", "attempt"), [(AnswerAway("away"), 3), (AnswerUnreadable("cut"), 1), (Rejected("object.missing"), 1)]
+        ("error", "last_try"),
+        [(AnswerAway("away"), True), (AnswerUnreadable("cut"), False), (Rejected("object.missing"), False)],
     )
     async def test_falls_back_to_the_terminal_fact_when_there_is_no_answer_to_read(
-        self, answer: Any, error: Exception, attempt: int
+        self, answer: Any, error: Exception, last_try: bool
     ) -> None:
         shelf = FakeShelf(error, outcome=completed(answer()))
-        [message] = await all_of(write_summary(self.command(answer().finished_at), delivery(attempt), shelf=shelf))
+        given = delivery(last_try=last_try)
+        [message] = await all_of(write_summary(self.command(answer().finished_at), given, shelf=shelf))
         assert message.value.summary.text.startswith("A pesquisa encontrou 17 licitações.")
+
+    async def test_reads_the_answer_away_from_the_loop(
+        self, answer: Any, result: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read_in: list[threading.Thread] = []
+
+        def watched(packed: bytes) -> Answer:
+            read_in.append(threading.current_thread())
+            return decode_answer(packed)
+
+        monkeypatch.setattr("reporter.handlers.decode_answer", watched)
+        whole = answer((result(),))
+        await all_of(write_summary(self.command(whole.finished_at), delivery(), shelf=FakeShelf(encode_answer(whole))))
+        assert len(read_in) == 1
+        assert read_in[0] is not threading.current_thread()
 
 
 class TestWriteSpreadsheet:
@@ -144,7 +164,7 @@ class TestWriteSpreadsheet:
         return await all_of(
             write_spreadsheet(
                 command,
-                delivery(more.get("attempt", 1)),
+                delivery(more.get("attempt", 1), last_try=more.get("last_try", False)),
                 shelf=shelf or FakeShelf(encode_answer(answer)),
                 workshop=workshop or FakeWorkshop(),
                 clock=lambda: now,
@@ -169,16 +189,16 @@ class TestWriteSpreadsheet:
 
     async def test_tries_again_before_the_last_try(self, answer: Any) -> None:
         with pytest.raises(AnswerAway):
-            await self.run(answer(), workshop=FakeWorkshop(AnswerAway("died")), attempt=2)
+            await self.run(answer(), workshop=FakeWorkshop(AnswerAway("died")), attempt=9)
 
     async def test_makes_the_failure_of_the_last_try_a_fact_with_a_friendly_message(self, answer: Any) -> None:
-        [message] = await self.run(answer(), workshop=FakeWorkshop(AnswerAway("died")), attempt=3)
+        [message] = await self.run(answer(), workshop=FakeWorkshop(AnswerAway("died")), last_try=True)
         assert message.value == SpreadsheetFailed(search_id=SEARCH_ID, revision=1, message=FAILED_MESSAGE)
 
     @pytest.mark.parametrize("away", [DependencyAway("sql"), Unavailable("bus.away")])
     async def test_gives_up_on_nothing_while_a_dependency_is_away(self, answer: Any, away: Transient) -> None:
         with pytest.raises(type(away)):
-            await self.run(answer(), shelf=FakeShelf(away), attempt=9)
+            await self.run(answer(), shelf=FakeShelf(away), last_try=True)
 
     async def test_does_not_try_an_unreadable_answer_twice(self, answer: Any) -> None:
         [message] = await self.run(answer(), workshop=FakeWorkshop(AnswerUnreadable("cut")))
