@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import orjson
 import typer
 
+from farol import catalogue
 from farol.place import AlreadyRunningError, Place
 from farol.settings import FarolSettings, Sources, new_api_key
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(catalogue.app, name="catalogue")
 
 keys_app = typer.Typer(name="keys", help="Chaves da API: criar, listar e revogar.", no_args_is_help=True)
 app.add_typer(keys_app)
