@@ -4,8 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-SPACING: Final = 1.01
-"""One per cent slower than allowed: requests do not travel equally long, and the source counts arrivals."""
+SPACING: Final = 1.02
+"""Two per cent slower than allowed: requests do not travel equally long, and the source counts arrivals."""
 MADE_GOOD: Final = 0.25
 """Seconds of lateness that are made good: a busy process's timers fire late, and what they cost would be lost for ever.
 They are made good at no more than twice the pace, and never beyond the rate in any sliding second."""
