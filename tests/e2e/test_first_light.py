@@ -63,7 +63,7 @@ class Farol:
 def environment() -> dict[str, str]:
     """Ours, without what could point a Farol elsewhere."""
     foreign = ("FAROL_", "NATS_", "PNCP_", "PCP_", "DATABASE_URL", "REDIS_URL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}  # noqa: TID251 - what a user's shell hands on
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def start(data_dir: Path, *arguments: str) -> Farol:
