@@ -73,7 +73,12 @@ class SearchQuery(Value):
     @property
     def key(self) -> str:
         """What two searches share that have the same answer: everything but the order and the wish for fresh data."""
-        canonical = self.model_dump_json(exclude={"sort", "force_refresh"})
+        amounts = {
+            name: amount.normalize()
+            for name in ("value_min", "value_max")
+            if (amount := getattr(self, name)) is not None
+        }
+        canonical = self.model_copy(update=amounts).model_dump_json(exclude={"sort", "force_refresh"})
         return f"v1-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
     @property

@@ -77,6 +77,13 @@ class TestSearchRequest:
         assert one.key == other.key
         assert one.key != ask().normalised(today=TODAY).key
 
+    @pytest.mark.parametrize("field", ["value_min", "value_max"])
+    def test_is_one_key_however_many_zeros_an_amount_is_written_with(self, field):
+        keys = {ask(**{field: amount}).normalised(today=TODAY).key for amount in (50000, "50000.0", "50000.00", "5e4")}
+
+        assert len(keys) == 1
+        assert keys != {ask(**{field: "50000.01"}).normalised(today=TODAY).key}
+
     def test_always_asks_a_national_source_for_its_unmapped_modalities(self):
         query = ask(modalidades=[6]).normalised(today=TODAY)
 
