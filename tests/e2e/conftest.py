@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nats
 import pytest
 
 from contracts.fold import SearchState
-from contracts.subjects import fact_topic
+from contracts.subjects import Stream, fact_topic
 from servicekit.bus import Bus, Stored
 
 START_WITHIN = 60.0
@@ -96,6 +97,26 @@ class RunningFarol:
                 return state
             time.sleep(0.1)
         pytest.fail(f"the search is not over after {within:.0f} s: {state}\n{self.log()[-6000:]}")
+
+    def until_closed(self, search_id: str, *, within: float = CLOSE_WITHIN) -> None:
+        """Until its log ends: nothing more is published of this search."""
+        end = time.monotonic() + within
+        while "closed" not in names_of(self.facts(search_id)):
+            if time.monotonic() > end:
+                pytest.fail(f"the search is not closed after {within:.0f} s\n{self.log()[-6000:]}")
+            time.sleep(0.2)
+
+    def last_sequence(self, stream: Stream) -> int:
+        """How many messages a stream has ever been given."""
+
+        async def read() -> int:
+            client = await nats.connect(self.endpoint["nats_url"])
+            try:
+                return int((await client.jetstream().stream_info(stream.name)).state.last_seq)
+            finally:
+                await client.close()
+
+        return asyncio.run(read())
 
     def results(self, search_id: str) -> list[dict[str, Any]]:
         """Every row, page by page."""
