@@ -88,7 +88,10 @@ def score(
     for name, tally in [*result.by_sector.items(), ("todos", result.micro)]:
         cases = tally.right + tally.misses
         typer.echo(f"{name:<22}{cases:>7}{tally.precision:>10.3f}{tally.recall:>11.3f}")
-    typer.echo(f"{result.bids} licitações; {100 * result.uncertain_share:.1f}% iriam para o modelo de linguagem")
+    typer.echo(
+        f"{result.bids} licitações; de uma busca, {100 * result.asked_share:.1f}% iriam para o modelo de linguagem "
+        f"({100 * result.uncertain_share:.1f}% ficam abertas para algum setor)"
+    )
     if mistakes:
         for each in result.mistakes:
             kind = "a mais " if each.false_hit else "a menos"
@@ -108,7 +111,13 @@ def _rows(file: Path | None) -> Iterator[dict[str, Any]]:
 
 def _as_json(result: Any) -> Iterator[dict[str, Any]]:
     """One line in all, one per sector, one per mistake."""
-    yield {"kind": "total", "bids": result.bids, "uncertain_share": result.uncertain_share, **_tally(result.micro)}
+    yield {
+        "kind": "total",
+        "bids": result.bids,
+        "uncertain_share": result.uncertain_share,
+        "asked_share": result.asked_share,
+        **_tally(result.micro),
+    }
     for sector, tally in result.by_sector.items():
         yield {"kind": "sector", "sector": sector, **_tally(tally)}
     for each in result.mistakes:

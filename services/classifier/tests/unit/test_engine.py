@@ -1,5 +1,7 @@
+import random
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +70,41 @@ class TestAutomaton:
                 starts[index] = at
                 at += len(words.forms[index]) + 1
             assert {(hit.pattern, starts[hit.first]) for hit in automaton.find(words)} == naive
+
+
+def against_the_oracle(judge: Judge, labelled: list[Labelled], *, texts: int) -> int:
+    """Texts woven from pieces of real bids, over all terms of all sectors; how many hits were compared."""
+    forms = sorted({form for entry in judge.entries if (form := form_of(entry.term))})
+    automaton, known, longest = Automaton(forms), {form: n for n, form in enumerate(forms)}, max(map(len_of, forms))
+    pieces = [bid.objeto.split() for bid in labelled]
+    draw, compared = random.Random(20261122), 0  # noqa: S311 - a seeded sample, no secret
+    for _ in range(texts):
+        one, other = draw.choice(pieces), draw.choice(pieces)
+        words = words_of(" ".join((*one[: draw.randint(0, 30)], *other[draw.randint(0, len(other)) :][:30])))
+        telling, kept = [words.forms[index] for index in words.kept], words.kept
+        naive = {
+            (kept[at], kept[at + n - 1], known[form])
+            for n in range(1, longest + 1)
+            for at in range(len(telling) - n + 1)
+            if (form := " ".join(telling[at : at + n])) in known
+        }
+        assert found_by(automaton, words) == naive
+        compared += len(naive)
+    return compared
+
+
+def len_of(form: str) -> int:
+    return form.count(" ") + 1
+
+
+class TestAgainstTheOracle:
+    def test_differs_nowhere_on_a_sample(self, judge: Judge, labelled: list[Labelled]) -> None:
+        assert against_the_oracle(judge, labelled, texts=1_000) > 5_000
+
+    @pytest.mark.soak
+    @pytest.mark.timeout(1200)
+    def test_differs_nowhere_on_a_hundred_thousand_texts(self, judge: Judge, labelled: list[Labelled]) -> None:
+        assert against_the_oracle(judge, labelled, texts=100_000) > 500_000
 
 
 class TestOutermost:

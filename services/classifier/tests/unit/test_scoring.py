@@ -23,6 +23,9 @@ class TestScoreOnTheDevRecords:
     def test_leaves_few_bids_open(self, dev: Score) -> None:
         assert dev.uncertain_share <= 0.07
 
+    def test_sends_few_bids_of_a_search_to_an_arbiter(self, dev: Score) -> None:
+        assert dev.asked_share <= 0.05
+
     def test_does_well_in_every_sector(self, dev: Score) -> None:
         poor = {
             sector: (tally.precision, tally.recall)
@@ -50,3 +53,4 @@ class TestScore:
     def test_of_nothing_is_perfect(self, judge: Judge) -> None:
         result = score(judge, [], sectors=SECTORS)
         assert (result.micro.precision, result.micro.recall, result.uncertain_share) == (1.0, 1.0, 0.0)
+        assert result.asked_share == 0.0

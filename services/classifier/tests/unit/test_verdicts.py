@@ -28,7 +28,7 @@ GOLDEN = (
     '"viability":{"score":100,"level":"alta","factors":['
     '{"name":"modalidade","weight":30,"score":100,'
     '"reason":"Pregão - Eletrônico: muito aberta a novos fornecedores."},'
-    '{"name":"timeline","weight":25,"score":100,"reason":"Faltam 22 dias para o fim das propostas."},'
+    '{"name":"timeline","weight":25,"score":100,"reason":"Faltam 22 dias, 15 úteis, para o fim das propostas."},'
     '{"name":"value","weight":25,"score":100,'
     '"reason":"R$ 150.000,00 está na faixa usual do setor (R$ 50.000,00 a R$ 2.000.000,00)."},'
     '{"name":"geography","weight":20,"score":100,"reason":"No seu estado (SP)."}]}}'

@@ -56,6 +56,39 @@ class TestTimeline:
         factor = timeline_factor(None, now=NOW)
         assert (factor.score, factor.reason) == (50, "Data de encerramento não informada: fator neutro.")
 
+    def test_counts_a_weekend_and_a_holiday_as_no_time_at_all(self) -> None:
+        eve = datetime(2026, 11, 19, 18, 0, tzinfo=UTC)
+        factor = timeline_factor(datetime(2026, 11, 22, 21, 0, tzinfo=UTC), now=eve)
+        assert (factor.score, factor.reason) == (30, "Faltam 3 dias para o fim das propostas, nenhum deles útil.")
+
+    def test_says_how_many_days_are_working_days(self) -> None:
+        assert timeline_factor(NOW + timedelta(days=8), now=NOW).reason == (
+            "Faltam 8 dias, 6 úteis, para o fim das propostas."
+        )
+
+    @pytest.mark.parametrize(
+        ("modalidade", "days", "short"),
+        [
+            (Modalidade.PREGAO_ELETRONICO, 9, True),  # 7 working days
+            (Modalidade.PREGAO_ELETRONICO, 10, False),
+            (Modalidade.CONCORRENCIA_ELETRONICA, 13, True),
+            (Modalidade.CONCORRENCIA_ELETRONICA, 14, False),
+            (Modalidade.DISPENSA, 2, True),
+            (Modalidade.DISPENSA, 3, False),
+            (Modalidade.CREDENCIAMENTO, 1, False),
+        ],
+    )
+    def test_tells_a_notice_shorter_than_the_law_allows(self, modalidade: Modalidade, days: int, short: bool) -> None:
+        factor = timeline_factor(NOW + timedelta(days=days), now=NOW, published=NOW, modalidade=modalidade)
+        assert ("mínimo legal" in factor.reason) is short
+
+    @given(st.timedeltas(timedelta(0), timedelta(days=730)), st.data())
+    def test_never_falls_with_more_time_on_any_day_of_the_year(self, since: timedelta, data: st.DataObject) -> None:
+        now = NOW + since
+        left = data.draw(st.timedeltas(timedelta(0), timedelta(days=20)))
+        more = data.draw(st.timedeltas(timedelta(0), timedelta(days=20)))
+        assert timeline_factor(now + left, now=now).score <= timeline_factor(now + left + more, now=now).score
+
     @given(st.timedeltas(timedelta(days=-40), timedelta(days=40)), st.timedeltas(timedelta(0), timedelta(days=40)))
     def test_never_falls_with_more_time(self, left: timedelta, more: timedelta) -> None:
         assert timeline_factor(NOW + left, now=NOW).score <= timeline_factor(NOW + left + more, now=NOW).score

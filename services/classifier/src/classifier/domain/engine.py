@@ -1,15 +1,14 @@
 """One automaton over every term of every sector: all whole-word occurrences of all of them, in one pass."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
 from classifier.domain.text import Words
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Hit:
+class Hit(NamedTuple):
     """Pattern `pattern` stands on the words first..last (indexes into `Words.forms`), both included."""
 
     first: int
@@ -40,7 +39,11 @@ class Automaton:
                 self._by_form.setdefault(form, []).append(index)
         self._forms = tuple(self._by_form)
         self._machine = (
-            AhoCorasick(self._forms, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA)
+            AhoCorasick(
+                [f" {form} " for form in self._forms],
+                matchkind=MatchKind.Standard,
+                implementation=Implementation.ContiguousNFA,
+            )
             if self._forms
             else None
         )
@@ -49,12 +52,15 @@ class Automaton:
         """Every hit, by position."""
         if self._machine is None or not words.kept:
             return []
+        # A blank on each side of pattern and line lets whole words match only.
+        matches = self._machine.find_matches_as_indexes(f" {words.line} ", overlapping=True)
+        if not matches:
+            return []
         starts, ends = _boundaries(words)
         hits: list[Hit] = []
-        for node, start, end in self._machine.find_matches_as_indexes(words.line, overlapping=True):
-            first, last = starts.get(start), ends.get(end)
-            if first is not None and last is not None:
-                hits.extend(Hit(first, last, index) for index in self._by_form[self._forms[node]])
+        for node, start, end in matches:
+            first, last = starts[start], ends[end - 2]
+            hits.extend([Hit(first, last, index) for index in self._by_form[self._forms[node]]])
         hits.sort()
         return hits
 
@@ -93,7 +99,7 @@ def outermost(hits: Iterable[Hit], words: Words) -> list[Hit]:
 
 
 def _boundaries(words: Words) -> tuple[dict[int, int], dict[int, int]]:
-    """Where in the line each word begins, and where it ends: a match that does neither is no whole word."""
+    """Where in the line each word begins, and where it ends."""
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
     at = 0

@@ -57,6 +57,14 @@ class Score:
     uncertain_bids: int = 0
     """Bids that the rules leave open for at least one sector that they were found to name, or as generic."""
 
+    uncertain_decisions: int = 0
+
+    @property
+    def asked_share(self) -> float:
+        """Of the bids that a search for one sector judges, how many would go to an arbiter, over all sectors alike."""
+        decisions = self.bids * len(self.by_sector)
+        return self.uncertain_decisions / decisions if decisions else 0.0
+
     @property
     def uncertain_share(self) -> float:
         """Of all bids, how many are open."""
@@ -73,7 +81,9 @@ def score(judge: Judge, labelled: Iterable[Labelled], *, sectors: Iterable[str])
         findings = {sector: judge.finding(reading, sector) for sector in result.by_sector}
         said = {sector for sector, finding in findings.items() if finding.settled}
         result.bids += 1
-        result.uncertain_bids += any(finding.zone is not None for finding in findings.values())
+        open_for = sum(finding.zone is not None for finding in findings.values())
+        result.uncertain_bids += open_for > 0
+        result.uncertain_decisions += open_for
         _count(result, bid, said, {sector: tuple(f.term for f in findings[sector].finds) for sector in findings})
     return result
 

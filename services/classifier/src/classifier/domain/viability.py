@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from classifier.domain.catalogue import ValueRange
+from classifier.domain.feriados import working_days
 from classifier.domain.filters import reais
 from contracts.places import UF
 from contracts.values import Licitacao, Modalidade
 from contracts.verdict import Viability, ViabilityFactor, ViabilityLevel
+from contracts.when import day_of
 
 WEIGHTS = {"modalidade": 30, "timeline": 25, "value": 25, "geography": 20}
 NEUTRAL = 50
@@ -39,7 +41,22 @@ _TIMELINE: tuple[tuple[timedelta, int], ...] = (
 )  # fmt: skip
 """More than so long until proposals close: so many points."""
 _LESS_THAN_A_DAY = 30
+"""Also where only weekends and holidays are left: nobody answers a question on them."""
 _PAST = 10
+
+LEGAL_WORKING_DAYS: dict[Modalidade, int] = {
+    Modalidade.PREGAO_ELETRONICO: 8,
+    Modalidade.PREGAO_PRESENCIAL: 8,
+    Modalidade.CONCORRENCIA_ELETRONICA: 10,
+    Modalidade.CONCORRENCIA_PRESENCIAL: 10,
+    Modalidade.DIALOGO_COMPETITIVO: 25,
+    Modalidade.CONCURSO: 35,
+    Modalidade.LEILAO_ELETRONICO: 15,
+    Modalidade.LEILAO_PRESENCIAL: 15,
+    Modalidade.DISPENSA: 3,
+}
+"""Lei 14.133/2021, art. 32, 55 and 75 par. 3: the least working days between notice and proposals. Of several for one
+modalidade the shortest: an edital does not say in its fields which applies. The others have none."""
 
 _VALUE_BELOW: tuple[tuple[Decimal, int], ...] = ((Decimal("0.5"), 80), (Decimal("0.2"), 50), (Decimal(0), 20))
 """Value / lower end, at least so much."""
@@ -68,7 +85,7 @@ def viability_of(bid: Licitacao, *, value_range: ValueRange | None, home_uf: UF 
     """The four factors and their weighted sum, rounded half up."""
     factors = (
         modalidade_factor(bid.modalidade),
-        timeline_factor(bid.data_encerramento, now=now),
+        timeline_factor(bid.data_encerramento, now=now, published=bid.data_publicacao, modalidade=bid.modalidade),
         value_factor(bid.valor_estimado, value_range=value_range),
         geography_factor(bid.uf, home_uf=home_uf),
     )
@@ -97,18 +114,35 @@ def _openness(score: int) -> str:
     return "razoavelmente aberta" if score >= _MEDIA_FROM else "pouco aberta"
 
 
-def timeline_factor(closes: datetime | None, *, now: datetime) -> ViabilityFactor:
-    """How long there is to prepare a proposal."""
+def timeline_factor(
+    closes: datetime | None, *, now: datetime, published: datetime | None = None, modalidade: Modalidade | None = None
+) -> ViabilityFactor:
+    """How long there is to prepare a proposal: calendar time decides, unless no working day is left in it.
+
+    A notice shorter than the law's minimum is told, since such a bid is often cancelled or opened again.
+    """
     if closes is None:
         return _factor("timeline", NEUTRAL, "Data de encerramento não informada: fator neutro.")
     left = closes - now
     if left < timedelta(0):
         return _factor("timeline", _PAST, "O prazo para propostas já terminou.")
-    for longer_than, score in _TIMELINE:
-        if left > longer_than:
-            days = left.days
-            return _factor("timeline", score, f"Faltam {days} dia{'s' if days > 1 else ''} para o fim das propostas.")
-    return _factor("timeline", _LESS_THAN_A_DAY, "Falta menos de um dia para o fim das propostas.")
+    short = _shorter_than_the_law(closes, published=published, modalidade=modalidade)
+    score = next((points for longer_than, points in _TIMELINE if left > longer_than), _LESS_THAN_A_DAY)
+    if score == _LESS_THAN_A_DAY:
+        return _factor("timeline", score, f"Falta menos de um dia para o fim das propostas.{short}")
+    days = "Falta 1 dia" if left.days == 1 else f"Faltam {left.days} dias"
+    working = working_days(day_of(now), day_of(closes))
+    if working == 0:
+        return _factor("timeline", _LESS_THAN_A_DAY, f"{days} para o fim das propostas, nenhum deles útil.{short}")
+    shown = f"{days}, {working} út{'eis' if working > 1 else 'il'},"
+    return _factor("timeline", score, f"{shown} para o fim das propostas.{short}")
+
+
+def _shorter_than_the_law(closes: datetime, *, published: datetime | None, modalidade: Modalidade | None) -> str:
+    least = LEGAL_WORKING_DAYS.get(modalidade) if modalidade is not None else None
+    if least is None or published is None or working_days(day_of(published), day_of(closes)) >= least:
+        return ""
+    return f" O prazo desde a publicação é menor que o mínimo legal de {least} dias úteis (Lei 14.133)."
 
 
 def value_factor(value: Decimal | None, *, value_range: ValueRange | None) -> ViabilityFactor:
