@@ -13,7 +13,8 @@ from cache.domain.ledger import OPEN_TODAY, SliceKey, SliceRecord, after_end
 from contracts.classification import JudgeBids
 from contracts.fetch import FetchRange, SliceStatus
 from contracts.places import UF, UFS
-from contracts.values import Licitacao, Modalidade, Source
+from contracts.subjects import MAX_MESSAGE_BYTES
+from contracts.values import MODALIDADES, Licitacao, Modalidade, Source
 
 PREGAO, DISPENSA = Modalidade.PREGAO_ELETRONICO, Modalidade.DISPENSA
 NO_DELAY = timedelta(0)
@@ -256,6 +257,16 @@ class TestReport:
             (second.day, SliceStatus.NEVER, CUT, False),
         ]
         assert (fact.pages, fact.duration_ms) == (3, 2000)
+
+    def test_fits_one_message_whatever_a_year_of_every_modalidade_looks_like(self, make: Any, told: Any) -> None:
+        command = make.gather(modalidades=tuple(MODALIDADES), days=make.days(365))
+        state = Gathering(command, reported=(), now=make.now)
+        every_other = [SliceKey(UF.SP, each, day) for each in command.modalidades for day in command.days[::2]]
+        state.learn(told(every_other), now=make.now, retry_delay=NO_DELAY)
+        state.caught_up()
+        fact = state.report(UF.SP, pages=0, now=make.now)
+        assert len(fact.to_json()) < MAX_MESSAGE_BYTES
+        assert sum(run.days for run in fact.runs) == 365 * len(MODALIDADES)
 
 
 class TestOverhearing:

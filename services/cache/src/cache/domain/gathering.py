@@ -9,6 +9,7 @@ from cache.domain.batches import StoredBid, batch_key, is_open, split
 from cache.domain.ledger import OPEN_TODAY, SliceKey, SliceRecord, after_end, is_due, merged, runs, slices_of_end
 from cache.domain.pages import RangeProgress, moment_of
 from contracts.classification import JudgeBids, SightedBid
+from contracts.coarsening import coarsened
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
 from contracts.memory import Gather, Gathered
 from contracts.places import UF, UFS
@@ -283,14 +284,16 @@ class Gathering:
             search_id=self.command.search_id,
             source=self.source,
             uf=uf,
-            runs=runs(
-                uf,
-                self.command.modalidades,
-                self.days,
-                self.ledger,
-                asked_at=self.command.asked_at,
-                cut=CUT,
-                unread=self._unread | self._passed_over.get(uf, set()),
+            runs=coarsened(
+                runs(
+                    uf,
+                    self.command.modalidades,
+                    self.days,
+                    self.ledger,
+                    asked_at=self.command.asked_at,
+                    cut=CUT,
+                    unread=self._unread | self._passed_over.get(uf, set()),
+                )
             ),
             batches=tuple(batches),
             records=records,
