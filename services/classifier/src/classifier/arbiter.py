@@ -12,8 +12,17 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from classifier.adapters.llm import LlmAway, Said
-from classifier.domain.arbitration import MAX_TOKENS, Briefs, Opinion, cache_key, parsed, question, ruled
+from classifier.domain.arbitration import (
+    MAX_TOKENS,
+    Briefs,
+    LlmAway,
+    Opinion,
+    Said,
+    cache_key,
+    parsed,
+    question,
+    ruled,
+)
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from contracts.classification import AcceptedBid, RejectedBid, UncertainBid
 from contracts.verdict import Lens

@@ -9,9 +9,8 @@ import pytest
 
 from classifier import handlers
 from classifier.adapters.catalogue_files import load_briefs
-from classifier.adapters.llm import LlmAway, Said
 from classifier.arbiter import Arbiter, Limits, OpinionCache, Why
-from classifier.domain.arbitration import Opinion
+from classifier.domain.arbitration import LlmAway, Opinion, Said
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from contracts.classification import AcceptedBid, ArbitrateBids, RejectedBid, UncertainBid, Zone
 from contracts.subjects import ARBITRATED

@@ -1,30 +1,10 @@
 """Any OpenAI-compatible endpoint. The client is imported when it is first built: that alone takes a second."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from classifier.domain.arbitration import MAX_TOKENS, SCHEMA
-
-
-class LlmAway(Exception):
-    """The endpoint gave no answer; `code` says why, `retry_after` when it asks to be tried again."""
-
-    def __init__(self, code: str, *, retry_after: timedelta | None = None) -> None:
-        """The code is stable."""
-        super().__init__(code)
-        self.code = code
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One answer; None where the model refused or was cut."""
-
-    content: str | None
-    asked_tokens: int
-    answered_tokens: int
+from classifier.domain.arbitration import MAX_TOKENS, SCHEMA, LlmAway, Said
 
 
 class OpenAi:

@@ -7,6 +7,8 @@ instruction. Only quotes that stand literally in the bid count, and without one 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +34,25 @@ INSTRUCTION = (
     "Responda só com o JSON do esquema. `evidencias`: até 3 trechos copiados letra por letra da licitação. "
     "`motivo_exclusao`: por que não pertence, ou vazio. `precisa_mais_dados`: verdadeiro se o texto não basta."
 )
+
+
+class LlmAway(Exception):
+    """The endpoint gave no answer; `code` says why, `retry_after` when it asks to be tried again."""
+
+    def __init__(self, code: str, *, retry_after: timedelta | None = None) -> None:
+        """The code is stable."""
+        super().__init__(code)
+        self.code = code
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer; None where the model refused or was cut."""
+
+    content: str | None
+    asked_tokens: int
+    answered_tokens: int
 
 
 class Opinion(BaseModel):
