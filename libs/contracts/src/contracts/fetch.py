@@ -30,6 +30,8 @@ class FetchRange(Value):
     day_to: date
     open_today: bool = False
     """Not what was published on these days: everything that takes proposals today. Both days are that of the claim."""
+    updated: bool = False
+    """Not what was published on these days but what was changed on them. Refreshes bids and completes no slice."""
 
 
 class FetchClaim(Message):

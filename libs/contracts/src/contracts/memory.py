@@ -117,13 +117,6 @@ class BidQuery(Message):
     id: BidId
 
 
-class BidReply(Message):
-    """Reply: the bid as stored, or None."""
-
-    bid: Licitacao | None
-    seen_at: UtcDatetime | None = None
-
-
 class BidChanged(Message):
     """Fact on CHANGES: a stored bid was amended: value, dates, situation or object."""
 
@@ -135,3 +128,12 @@ class BidChanged(Message):
     new: str | None
     valor_estimado: Money | None = None
     seen_at: UtcDatetime
+
+
+class BidReply(Message):
+    """Reply: the bid as stored, or None."""
+
+    bid: Licitacao | None
+    seen_at: UtcDatetime | None = None
+    changes: tuple[BidChanged, ...] = ()
+    """What was amended since it was first seen, the newest first."""

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from contracts import access, classification, fetch, memory, ops, report, search
+from contracts import access, classification, fetch, ledger, memory, ops, report, search
 from contracts.values import Source
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -251,6 +251,12 @@ NEEDED: Topic[fetch.NeededQuery] = Topic(
 STORED_ANSWER: Topic[memory.AnswerQuery] = Topic(
     "answer", "rpc.cache.answer.v1", memory.AnswerQuery, ("gateway",), ("cache",), reply=memory.AnswerReply
 )
+LEDGER: Topic[ledger.LedgerWindow] = Topic(
+    "coverage", "rpc.cache.coverage.v1", ledger.LedgerWindow, ("gateway",), ("cache",), reply=ledger.LedgerReply
+)
+FILL: Topic[ledger.LedgerWindow] = Topic(
+    "fill", "rpc.cache.fill.v1", ledger.LedgerWindow, ("gateway",), ("cache",), reply=ledger.FillReply
+)
 STORED_BID: Topic[memory.BidQuery] = Topic(
     "bid", "rpc.cache.bid.v1", memory.BidQuery, ("gateway",), ("cache",), reply=memory.BidReply
 )
@@ -258,7 +264,7 @@ STORED_BID: Topic[memory.BidQuery] = Topic(
 COMMANDS: tuple[Topic[Any], ...] = (
     GATHER, REMEMBER, ARCHIVE, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM, FETCHED, FETCHED_LATER,
 )  # fmt: skip
-CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, STORED_BID)
+CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID)
 TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}

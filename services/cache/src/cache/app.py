@@ -1,16 +1,21 @@
 """The memory, put together: settings -> database -> handlers -> the bus."""
 
 import random
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
 from cache.adapters.bells import Bells
+from cache.adapters.every import Every
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.store import SqlMemory
+from cache.adapters.sql.upkeep import Keeping, SqlUpkeep
 from cache.handlers.answers import archive, remember, tell_bid, tell_needed
+from cache.handlers.filling import Filler, Hot
 from cache.handlers.gather import gather
 from cache.handlers.pages import keep, keep_later
 from cache.settings import CacheSettings
+from contracts.fetch import Bell
 from contracts.subjects import (
     BELL,
     CACHE_ARCHIVE,
@@ -18,21 +23,34 @@ from contracts.subjects import (
     CACHE_PAGES,
     CACHE_PAGES_LATER,
     CACHE_REMEMBER,
+    FILL,
+    LEDGER,
     NEEDED,
     STORED_BID,
 )
 from servicekit.bus import Bus
 from servicekit.clock import utc_now
+from servicekit.logs import log
 from servicekit.service import Service
+
+UPKEEP = timedelta(hours=1)
+INGEST = timedelta(seconds=30)
 
 
 def build(settings: CacheSettings | None = None) -> Service:
     """One cache process, ready to start."""
     settings = settings or CacheSettings()
     bus = Bus(url=settings.nats_url, service="cache")
-    memory = SqlMemory(Database.of(settings.database_url, settings.data_dir))
+    database = Database.of(settings.database_url, settings.data_dir)
+    memory = SqlMemory(database)
     bells = Bells()
-    bus.listen(BELL, bells.heard)
+    filler = Filler(memory=memory, claims=bus, now=utc_now)
+
+    async def heard(bell: Bell) -> None:
+        await bells.heard(bell)
+        await filler.heard(bell)
+
+    bus.listen(BELL, heard)
     bus.handle(
         CACHE_GATHER,
         partial(gather, memory=memory, bells=bells, bus=bus, now=utc_now, retry_delay=_retry_delay),
@@ -45,7 +63,30 @@ def build(settings: CacheSettings | None = None) -> Service:
     bus.handle(CACHE_ARCHIVE, partial(archive, bus=bus))
     bus.answer(NEEDED, partial(tell_needed, memory=memory, now=utc_now))
     bus.answer(STORED_BID, partial(tell_bid, memory=memory))
-    return Service(name="cache", bus=bus, parts=(memory,))
+    bus.answer(LEDGER, filler.tell)
+    bus.answer(FILL, filler.fill)
+    return Service(name="cache", bus=bus, parts=(memory, *_jobs(settings, database, filler)))
+
+
+def _jobs(settings: CacheSettings, database: Database, filler: Filler) -> Iterator[Every]:
+    upkeep = SqlUpkeep(
+        database,
+        Keeping(
+            bids=timedelta(days=settings.keep_bids_days),
+            answers=timedelta(days=settings.keep_answers_days),
+            most_bytes=settings.most_megabytes * 1024 * 1024,
+        ),
+    )
+
+    async def prune() -> None:
+        gone = await upkeep.prune(now=utc_now())
+        if gone.bids:
+            log.info("memory_pruned", bids=gone.bids, versions=gone.versions, answers=gone.answers)
+
+    yield Every(UPKEEP, prune, name="upkeep")
+    if settings.ingest == "on":
+        hot = Hot(days=settings.ingest_days, modalidades=settings.ingest_modalidades)
+        yield Every(INGEST, partial(filler.ingest, hot), name="ingest")
 
 
 def _retry_delay() -> timedelta:

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from cache.adapters.sql import upkeep
 from cache.adapters.sql.database import Database
 from cache.adapters.sql.store import SqlMemory
 from cache.adapters.sql.tables import bid_history, metadata, ranges, slices
+from cache.adapters.sql.upkeep import Keeping, SqlUpkeep
 from cache.domain.ledger import OPEN_TODAY, is_due
 from contracts.fetch import FetchRange, SliceStatus
 from contracts.memory import Remember
@@ -19,6 +22,10 @@ from contracts.report import ObjectRef
 from contracts.state import Coverage
 from contracts.values import Modalidade, Situacao, Source
 from servicekit.errors import DependencyAway
+
+A_COVERAGE = Coverage(
+    coverage_pct=100, ufs_requested=1, ufs_processed=1, ufs_failed=0, freshness=None, ufs_status_detail=()
+)
 
 
 async def everything(memory: SqlMemory, make: Any, uf: UF = UF.SP, source: Source = Source.PNCP) -> list[Any]:
@@ -104,6 +111,14 @@ class TestStoringPages:
         held = await memory.bid(old.id)
         assert held is not None
         assert (held.bid, held.since) == (new, page.fetched_at)
+        assert await memory.changes(old.id) == first.changes
+
+    async def test_tells_the_history_of_a_bid_the_newest_change_first(self, memory: SqlMemory, make: Any) -> None:
+        for number, value in enumerate((1, 2, 3), start=1):
+            await memory.store(make.page(make.bid(valor_estimado=Decimal(value)), page=number))
+        changes = await memory.changes(make.bid().id)
+        assert [(change.old, change.new) for change in changes] == [("2", "3"), ("1", "2")]
+        assert await memory.changes("PCP-1") == ()
 
     async def test_notes_a_bid_seen_again_unchanged(self, database: Database, memory: SqlMemory, make: Any) -> None:
         await memory.store(make.page(make.bid()))
@@ -252,6 +267,77 @@ class TestWhatIsOpen:
         assert [tuple(row) for row in rows] == [(OPEN_TODAY, 2)]
 
 
+class TestTheIncrementalSync:
+    async def test_renews_looks_without_completing_any(self, memory: SqlMemory, make: Any) -> None:
+        days = make.days(6)
+        old = FetchRange(modalidade=Modalidade.PREGAO_ELETRONICO, day_from=days[0], day_to=days[0])
+        await memory.store(make.end(range=old))
+        changed = FetchRange(modalidade=Modalidade.PREGAO_ELETRONICO, day_from=days[0], day_to=days[-1], updated=True)
+        later = make.now + timedelta(hours=20)
+        amended = make.bid(1, day=days[0], objeto="Retificado")
+        page = make.page(amended, range=changed, fetch_id=8, fetched_at=later)
+        await memory.store(page)
+        await memory.store(make.end(page, range=changed, fetch_id=8, started_at=later, ended_at=later))
+        (only,) = (await the_ledger(memory, make)).values()
+        assert (only.key.day, only.renewed_at) == (days[0], later)
+        assert await memory.synced_upto(Source.PNCP) == {(UF.SP, Modalidade.PREGAO_ELETRONICO): later}
+        assert not is_due(only, now=make.now + timedelta(hours=30))
+        assert [each.bid.objeto for each in await everything(memory, make)] == ["Retificado"]
+
+
+class TestUpkeep:
+    KEEPING = Keeping(bids=timedelta(days=20), answers=timedelta(days=2), most_bytes=10**9)
+
+    async def test_lets_go_of_what_is_old_and_of_the_days_that_it_made_incomplete(
+        self, database: Database, memory: SqlMemory, make: Any
+    ) -> None:
+        days = make.days(30)
+        old, kept = make.bid(1, day=days[0]), make.bid(3)
+        open_still = make.bid(2, day=days[0], data_encerramento=make.now + timedelta(days=1))
+        for number, day in enumerate((days[0], days[-1]), start=1):
+            here = FetchRange(modalidade=Modalidade.PREGAO_ELETRONICO, day_from=day, day_to=day)
+            page = make.page(*([old, open_still] if number == 1 else [kept]), range=here, fetch_id=number)
+            await memory.store(page)
+            await memory.store(make.end(page, range=here, fetch_id=number))
+        await memory.store(make.page(old.model_copy(update={"objeto": "Outro"}), page=3))
+        gone = await SqlUpkeep(database, self.KEEPING).prune(now=make.now + timedelta(hours=1))
+        assert (gone.bids, await count(database, bid_history)) == (1, 0)
+        assert {each.bid.id for each in await everything(memory, make)} == {open_still.id, kept.id}
+        assert {key.day for key in await the_ledger(memory, make)} == {days[-1]}
+
+    async def test_does_it_in_steps_that_hold_nobody_up(
+        self, database: Database, memory: SqlMemory, make: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upkeep, "STEP", 3)
+        monkeypatch.setattr(upkeep, "MOST_STEPS", 2)
+        await memory.store(make.page(*(make.bid(n, day=make.days(30)[0]) for n in range(1, 9))))
+        keeper = SqlUpkeep(database, self.KEEPING)
+        first, second = [await keeper.prune(now=make.now) for _ in range(2)]
+        assert (first.bids, first.most_steps, second.bids, second.most_steps) == (6, True, 2, False)
+
+    async def test_lets_the_oldest_day_go_when_it_is_too_much_and_never_the_last_month(
+        self, database: Database, memory: SqlMemory, make: Any
+    ) -> None:
+        days = make.days(40)
+        await memory.store(make.page(*(make.bid(n, day=days[n]) for n in (0, 1, 39))))
+        async with database.storing() as (connection, _):
+            await connection.exec_driver_sql("ANALYZE")
+        keeper = SqlUpkeep(database, replace(self.KEEPING, bids=timedelta(days=400), most_bytes=1))
+        gone = [(await keeper.prune(now=make.now)).bids for _ in range(4)]
+        assert gone == [1, 1, 0, 0]
+
+    async def test_forgets_where_old_answers_lie(self, database: Database, memory: SqlMemory, make: Any) -> None:
+        for number, ago in enumerate((0, 3)):
+            at = make.now - timedelta(days=ago)
+            ref = ObjectRef(bucket="ANSWERS", name=f"answers/{number}", size=1, sha256="0" * 64)
+            answer = Remember(
+                search_id=f"{number:032x}", key="k", answer_ref=ref, coverage=A_COVERAGE, oldest_fetched_at=at,
+                created_at=at,
+            )  # fmt: skip
+            await memory.remember(answer)
+        assert (await SqlUpkeep(database, self.KEEPING).prune(now=make.now)).answers == 1
+
+
 class TestStoreSeq:
     async def test_is_never_seen_to_grow_behind_a_reader(
         self, database: Database, memory: SqlMemory, make: Any
@@ -297,12 +383,9 @@ class TestStoreSeq:
 
 class TestAnswers:
     async def test_are_kept_under_their_search(self, database: Database, memory: SqlMemory, make: Any) -> None:
-        coverage = Coverage(
-            coverage_pct=100, ufs_requested=1, ufs_processed=1, ufs_failed=0, freshness=None, ufs_status_detail=()
-        )
         answer = Remember(
             search_id=make.search_id, key="k", answer_ref=ObjectRef(bucket="B", name="n", size=1, sha256="0"),
-            coverage=coverage, oldest_fetched_at=None, created_at=make.now,
+            coverage=A_COVERAGE, oldest_fetched_at=None, created_at=make.now,
         )  # fmt: skip
         await memory.remember(answer)
         await memory.remember(answer)
@@ -316,12 +399,14 @@ class TestAway:
             await memory.store(make.page(make.bid()))
         with pytest.raises(DependencyAway):
             await memory.seq()
+        await memory.__aexit__()
 
     async def test_is_told_as_such_when_the_file_cannot_be_opened(self, tmp_path: Path, make: Any) -> None:
         (tmp_path / "cache.db").mkdir()
         memory = SqlMemory(Database.of(None, tmp_path))
         with pytest.raises(DependencyAway):
             await memory.store(make.page(make.bid()))
+        await memory.__aexit__()
 
     async def test_is_over_when_the_database_is_back(self, tmp_path: Path, make: Any) -> None:
         (tmp_path / "cache.db").mkdir()

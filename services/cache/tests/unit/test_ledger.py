@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from cache.domain.ledger import (
     OPEN_TODAY,
     SliceKey,
     SliceRecord,
+    Synced,
     after_end,
     fresh_until,
     is_due,
@@ -20,6 +22,7 @@ from cache.domain.ledger import (
     runs,
     slices_of_end,
     slices_of_ranges,
+    synced,
 )
 from contracts.fetch import FetchRange, RangeEnded, SliceStatus
 from contracts.places import UF
@@ -269,3 +272,46 @@ class TestRuns:
             for ledger in ({}, tried, before)
         ]
         assert whys == ["cut", "http.503", "cut"]
+
+
+class TestTheIncrementalSync:
+    CHANGED = FetchRange(modalidade=PREGAO, day_from=DAY, day_to=DAY, updated=True)
+    READ = datetime(2026, 3, 10, 15, tzinfo=UTC)
+
+    def test_never_makes_a_slice_complete(self) -> None:
+        assert list(slices_of_end(an_end(range=self.CHANGED))) == []
+
+    def test_is_always_needed(self) -> None:
+        assert needed(UF.SP, (self.CHANGED,), {}, now=self.READ) == (self.CHANGED,)
+
+    def test_knows_every_change_since_the_first_day_that_it_read(self) -> None:
+        known = synced(None, an_end(range=self.CHANGED, started_at=self.READ))
+        assert known == Synced(since=end_of_day(DAY - timedelta(days=1)), upto=self.READ)
+
+    def test_goes_on_where_it_ended(self) -> None:
+        known = Synced(since=self.READ - timedelta(days=5), upto=self.READ - timedelta(hours=1))
+        assert synced(known, an_end(range=self.CHANGED, started_at=self.READ)) == Synced(known.since, self.READ)
+
+    def test_begins_anew_after_a_hole(self) -> None:
+        known = Synced(since=self.READ - timedelta(days=9), upto=self.READ - timedelta(days=2))
+        assert synced(known, an_end(range=self.CHANGED, started_at=self.READ)) == synced(
+            None, an_end(range=self.CHANGED, started_at=self.READ)
+        )
+
+    @pytest.mark.parametrize("status", [SliceStatus.PARTIAL, SliceStatus.FAILED])
+    def test_learns_nothing_from_a_list_that_was_not_read_whole(self, status: SliceStatus) -> None:
+        assert synced(None, an_end(status, range=self.CHANGED)) is None
+
+    def test_renews_the_look_at_a_day_that_was_over(self) -> None:
+        key = SliceKey(UF.SP, PREGAO, DAY)
+        read = end_of_day(DAY) + timedelta(days=3)
+        look = a_record(key, started_at=read)
+        late = read + timedelta(hours=30)
+        assert is_due(look, now=late)
+        assert not is_due(replace(look, renewed_at=read + timedelta(hours=12)), now=late)
+
+    def test_does_not_renew_the_look_at_a_day_that_went_on(self) -> None:
+        key = SliceKey(UF.SP, PREGAO, DAY)
+        read = end_of_day(DAY) - timedelta(hours=3)
+        look = replace(a_record(key, started_at=read), renewed_at=read + timedelta(hours=2))
+        assert is_due(look, now=read + timedelta(hours=1))

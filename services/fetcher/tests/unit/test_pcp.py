@@ -80,6 +80,7 @@ class TestRequest:
         "wrong",
         [
             {"uf": UF.SP},
+            {"wanted": ALL.model_copy(update={"updated": True})},
             {"wanted": ALL.model_copy(update={"modalidade": Modalidade.DISPENSA})},
             {"wanted": ALL.model_copy(update={"day_to": date(2026, 1, 1)})},
         ],

@@ -107,6 +107,18 @@ class TestRequest:
             "tamanhoPagina": "50",
         }
 
+    async def test_asks_what_was_changed_as_what_was_published(self) -> None:
+        seen: list[httpx.Request] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return httpx.Response(204)
+
+        await read(answer, ask(wanted=PREGOES.model_copy(update={"updated": True})))
+        [request] = seen
+        assert request.url.path == "/api/consulta/v1/contratacoes/atualizacao"
+        assert (request.url.params["dataInicial"], request.url.params["dataFinal"]) == ("20261111", "20261120")
+
     async def test_names_itself_as_a_browser_does(self) -> None:
         seen: list[httpx.Request] = []
 

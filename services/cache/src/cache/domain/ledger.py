@@ -1,7 +1,7 @@
 """The ledger of what was looked at: how fresh a slice is, what an end of a fetch makes of it, what is still needed."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -58,15 +58,22 @@ class SliceRecord:
     """Its fetch id."""
     attempt_status: SliceStatus
     attempt_why: str | None
+    renewed_at: datetime | None = field(default=None, compare=False)
+    """Until when every change since the look is known: the incremental sync has read them all without a hole."""
+    records: int = field(default=0, compare=False)
+    """Bids of the slice that were held when it was told."""
 
 
-def fresh_until(day: date, fetched_at: datetime) -> datetime:
-    """Until when a complete look at a day counts: by when its fetch began, not by what the day is called later."""
+def fresh_until(day: date, fetched_at: datetime, renewed_at: datetime | None = None) -> datetime:
+    """Until when a complete look at a day counts: by when its fetch began, not by what the day is called later.
+
+    A day read when it was two days old is renewed by knowing all that was changed since.
+    """
     if fetched_at < _over(day):
         return fetched_at + FRESH_SAME_DAY
     if fetched_at < _over(day + timedelta(days=1)):
         return fetched_at + FRESH_NEXT_DAY
-    return fetched_at + FRESH_OLDER
+    return max(fetched_at, renewed_at or fetched_at) + FRESH_OLDER
 
 
 _over = lru_cache(maxsize=4096)(end_of_day)  # a national range asks it thousands of times for a few days
@@ -78,7 +85,7 @@ def is_due(record: SliceRecord | None, *, now: datetime, newer_than: datetime | 
         return True
     if newer_than is not None and record.fetched_at < newer_than:
         return True
-    return now >= fresh_until(record.key.day, record.fetched_at)
+    return now >= fresh_until(record.key.day, record.fetched_at, record.renewed_at)
 
 
 def after_end(before: SliceRecord | None, key: SliceKey, end: RangeEnded) -> SliceRecord:
@@ -121,6 +128,8 @@ def _better(came: SliceRecord, before: SliceRecord) -> bool:
 
 def days_of_end(end: RangeEnded) -> tuple[date, ...]:
     """The days that an end speaks of: of a range that had to ask a margin, the inner ones."""
+    if end.range.updated:
+        return ()
     if end.range.open_today:
         return (OPEN_TODAY,)
     first = max(end.range.day_from, end.inner_from or end.range.day_from)
@@ -137,6 +146,8 @@ def slices_of_end(end: RangeEnded) -> Iterator[SliceKey]:
 
 def days_of_range(asked: FetchRange) -> tuple[date, ...]:
     """The days of the ledger that a range asks for."""
+    if asked.updated:
+        return ()
     return (OPEN_TODAY,) if asked.open_today else days_between(asked.day_from, asked.day_to)
 
 
@@ -157,20 +168,17 @@ def needed(
     now: datetime,
     newer_than: datetime | None = None,
 ) -> tuple[FetchRange, ...]:
-    """What of these ranges is missing or due, as ranges of consecutive days, in the order asked."""
-    return tuple(
-        left
-        for each in ranges
-        for left in merged(
-            each.modalidade,
-            {
-                key.day
-                for key in slices_of_ranges(uf, (each,))
-                if is_due(ledger.get(key), now=now, newer_than=newer_than)
-            },
-            today=each.day_to,
-        )
-    )
+    """What of these ranges is missing or due, as ranges of consecutive days, in the order asked.
+
+    What was changed on some days is always needed: nobody else has asked for it.
+    """
+    left: list[FetchRange] = []
+    for each in ranges:
+        due = {
+            key.day for key in slices_of_ranges(uf, (each,)) if is_due(ledger.get(key), now=now, newer_than=newer_than)
+        }
+        left += [each] if each.updated else merged(each.modalidade, due, today=each.day_to)
+    return tuple(left)
 
 
 def merged(modalidade: Modalidade | None, days: Iterable[date], *, today: date) -> tuple[FetchRange, ...]:
@@ -240,7 +248,7 @@ def _run(record: SliceRecord | None, modalidade: Modalidade, day: date, asked_at
         why=why,
         fetched_at=record.fetched_at,
         live=record.fetched_at is not None and record.done_at is not None and record.done_at >= asked_at,
-        stale=record.fetched_at is not None and asked_at >= fresh_until(day, record.fetched_at),
+        stale=record.fetched_at is not None and asked_at >= fresh_until(day, record.fetched_at, record.renewed_at),
     )
 
 
@@ -265,3 +273,25 @@ def _consecutive(days: Sequence[date], joins: Callable[[date, date], bool]) -> I
             first = before = day
     if first is not None and before is not None:
         yield first, before
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """How far the incremental sync of one UF and modalidade has come: every change from `since` to `upto` was read."""
+
+    since: datetime
+    upto: datetime
+
+    def covers(self, fetched_at: datetime) -> bool:
+        """Whether a look of that moment lacks nothing that was changed until `upto`."""
+        return self.since <= fetched_at <= self.upto
+
+
+def synced(before: Synced | None, end: RangeEnded) -> Synced | None:
+    """The sync once an end of what was changed is told; a hole before it begins the sync anew."""
+    if end.status is not SliceStatus.COMPLETE:
+        return before
+    begun = end_of_day(end.range.day_from - timedelta(days=1))
+    if before is None or before.upto < begun:
+        return Synced(since=begun, upto=end.started_at)
+    return Synced(since=min(before.since, begun), upto=max(before.upto, end.started_at))

@@ -10,7 +10,7 @@ import orjson
 from cache.domain.batches import StoredBid
 from cache.domain.ledger import EVERY_MODALIDADE, EVERY_UF, SliceRecord, days_of_range, needed
 from contracts.fetch import NeededQuery, NeededReply
-from contracts.memory import Archive, BidQuery, BidReply, Remember
+from contracts.memory import Archive, BidChanged, BidQuery, BidReply, Remember
 from contracts.places import UF
 from contracts.report import ObjectRef
 from contracts.subjects import ANSWERS_BUCKET, Outgoing
@@ -40,6 +40,9 @@ class Shelf(Protocol):
 
     async def bid(self, bid_id: BidId) -> StoredBid | None:
         """One bid by its id."""
+
+    async def changes(self, bid_id: BidId) -> tuple[BidChanged, ...]:
+        """What was amended of it, the newest first."""
 
     async def remember(self, answer: Remember) -> None:
         """Keep where an answer lies."""
@@ -73,9 +76,11 @@ async def tell_needed(query: NeededQuery, *, memory: Ledger, now: Clock) -> Need
 
 
 async def tell_bid(query: BidQuery, *, memory: Shelf) -> BidReply:
-    """One bid as stored."""
+    """One bid as stored, and what was amended of it."""
     held = await memory.bid(query.id)
-    return BidReply(bid=held.bid, seen_at=held.since) if held else BidReply(bid=None)
+    if held is None:
+        return BidReply(bid=None)
+    return BidReply(bid=held.bid, seen_at=held.since, changes=await memory.changes(query.id))
 
 
 async def remember(command: Remember, _delivery: Delivery, *, memory: Shelf) -> AsyncIterator[Outgoing]:

@@ -46,6 +46,8 @@ class PcpReader:
         """One page, in one request; AttemptFailed when it brought none."""
         if ask.range.modalidade is not None or ask.uf is not None or ask.range.day_from > ask.range.day_to:
             raise AttemptFailed("range.not_askable", again=False)
+        if ask.range.updated:
+            raise AttemptFailed("range.not_askable", again=False)  # it lists nothing by its last change
         params: dict[str, str | int] = {
             "tipoData": BY_PUBLICATION,
             "dataInicial": (ask.range.day_from - MARGIN).isoformat(),

@@ -15,6 +15,8 @@ from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 
 PUBLICACAO = "/v1/contratacoes/publicacao"
+ATUALIZACAO = "/v1/contratacoes/atualizacao"
+"""As `publicacao`, by the day of the last change."""
 PROPOSTA = "/v1/contratacoes/proposta"
 """What takes proposals until `dataFinal`; it takes no `dataInicial`. The modalidade is always sent: some days it is
 required (400 without it), others not."""
@@ -41,7 +43,7 @@ class Refusal(Wire):
 
 
 class PncpReader:
-    """Reads pages of `/v1/contratacoes/publicacao`, and of `proposta` for what is open today."""
+    """Reads pages of `/v1/contratacoes/publicacao`, of `proposta` for what is open today, of `atualizacao`."""
 
     source = Source.PNCP
 
@@ -66,7 +68,7 @@ class PncpReader:
             "pagina": ask.page,
             "tamanhoPagina": PAGE_SIZE,
         }
-        path = PROPOSTA if ask.range.open_today else PUBLICACAO
+        path = PROPOSTA if ask.range.open_today else ATUALIZACAO if ask.range.updated else PUBLICACAO
         return self._listing(await self._http.get(path, params, within=within), ask)
 
     def _listing(self, reply: Reply, ask: PageAsk) -> Listing:

@@ -12,10 +12,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cache.adapters.sql.database import Database
-from cache.adapters.sql.tables import EVERY, answers, bid_history, bids, ranges, sequence, slices
+from cache.adapters.sql.tables import EVERY, UPDATED, answers, bid_history, bids, ranges, sequence, slices, syncs
 from cache.domain.amendments import amendments
 from cache.domain.batches import LISTED_FOR, StoredBid
-from cache.domain.ledger import OPEN_TODAY, SliceKey, SliceRecord, after_end, days_of_end, days_of_range, slices_of_end
+from cache.domain.ledger import (
+    OPEN_TODAY,
+    SliceKey,
+    SliceRecord,
+    Synced,
+    after_end,
+    days_of_end,
+    days_of_range,
+    slices_of_end,
+    synced,
+)
 from cache.domain.pages import ANOTHER_AGE, RangeProgress, moment_of
 from contracts.fetch import PageFetched, RangeEnded, SliceStatus
 from contracts.memory import BidChanged, Remember
@@ -24,6 +34,8 @@ from contracts.values import BidId, Licitacao, Modalidade, Source
 
 _PAGE = 500
 """Rows read at a time: what a gather holds at once is bounded by it."""
+_VERSIONS_TOLD = 50
+"""Contents of one bid that its history goes back."""
 _RANGES_KEPT = timedelta(days=2)
 
 
@@ -183,6 +195,35 @@ class SqlMemory:
         found = await self._bids(sa.select(bids).where(bids.c.id == bid_id))
         return found[0] if found else None
 
+    async def synced_upto(self, source: Source) -> dict[tuple[UF, Modalidade], datetime]:
+        """Until when every change of each UF and modalidade was read."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                sa.select(syncs.c.uf, syncs.c.modalidade, syncs.c.upto).where(syncs.c.source == source)
+            )
+            return {(UF(uf), Modalidade(modalidade)): upto for uf, modalidade, upto in rows}
+
+    async def changes(self, bid_id: BidId) -> tuple[BidChanged, ...]:
+        """What was amended of one bid since it was first seen, the newest first, as far back as is kept."""
+        async with self._database.reading() as connection:
+            rows = (
+                await connection.execute(
+                    sa.select(bid_history.c.content, bid_history.c.replaced_at)
+                    .where(bid_history.c.bid_id == bid_id)
+                    .order_by(bid_history.c.replaced_at.desc())
+                    .limit(_VERSIONS_TOLD)
+                )
+            ).all()
+            now = (await connection.execute(sa.select(bids.c.content).where(bids.c.id == bid_id))).scalar_one_or_none()
+        if now is None:
+            return ()
+        contents = [Licitacao.model_validate_json(each) for each in (now, *(row.content for row in rows))]
+        return tuple(
+            change
+            for newer, older, row in zip(contents, contents[1:], rows, strict=False)
+            for change in amendments(older, newer, seen_at=row.replaced_at)
+        )
+
     async def pages(self, source: Source, uf: UF, *, first: date, last: date, since: datetime) -> int:
         """How many pages fetches of these days brought since a moment; of a national listing, all its pages."""
         place = NATIONAL if source.national else uf
@@ -284,14 +325,14 @@ def _stored_bid(row: "sa.Row[Any]") -> StoredBid:
 
 
 def _range_key(message: PageFetched | RangeEnded) -> dict[str, Any]:
-    days = days_of_range(message.range)
+    days, modalidade = days_of_range(message.range), message.range.modalidade
     return {
         "source": message.source,
         "place": message.uf or NATIONAL,
         "fetch_id": message.fetch_id,
-        "modalidade": EVERY if message.range.modalidade is None else int(message.range.modalidade),
-        "day_from": days[0],
-        "day_to": days[-1],
+        "modalidade": EVERY if modalidade is None else int(modalidade) + UPDATED * message.range.updated,
+        "day_from": message.range.day_from if message.range.updated else days[0],
+        "day_to": message.range.day_to if message.range.updated else days[-1],
     }
 
 
@@ -346,6 +387,9 @@ async def _claim_done(connection: AsyncConnection, end: RangeEnded, since: datet
 
 
 async def _tell_ledger(connection: AsyncConnection, seq: int, end: RangeEnded) -> None:
+    if end.range.updated:
+        await _tell_sync(connection, end)
+        return
     keys = _rows_of_end(end)
     if not keys:
         return
@@ -365,6 +409,17 @@ async def _tell_ledger(connection: AsyncConnection, seq: int, end: RangeEnded) -
     await _upsert(connection, slices, rows)
 
 
+async def _tell_sync(connection: AsyncConnection, end: RangeEnded) -> None:
+    if end.uf is None or end.range.modalidade is None:
+        return  # no source lists what was changed in the whole country
+    key = {"source": end.source, "uf": end.uf, "modalidade": int(end.range.modalidade)}
+    where = [syncs.c[name] == value for name, value in key.items()]
+    row = (await connection.execute(sa.select(syncs.c.since, syncs.c.upto).where(*where))).one_or_none()
+    before = Synced(since=row.since, upto=row.upto) if row else None
+    if (after := synced(before, end)) is not None and after != before:
+        await _upsert(connection, syncs, [{**key, "since": after.since, "upto": after.upto}])
+
+
 def _rows_of_end(end: RangeEnded) -> list[SliceKey]:
     """The rows that an end tells: a national source is only read whole, so one row a day stands for all its slices."""
     return [_whole(day) for day in days_of_end(end)] if end.source.national else list(slices_of_end(end))
@@ -375,7 +430,12 @@ def _whole(day: date) -> SliceKey:
 
 
 def _ledger_rows(source: Source, *, first: date, last: date) -> "sa.Select[Any]":
-    return sa.select(slices).where(slices.c.source == source, slices.c.day >= first, slices.c.day <= last)
+    same = [slices.c[name] == syncs.c[name] for name in ("source", "uf", "modalidade")]
+    return (
+        sa.select(slices, syncs.c.since.label("sync_since"), syncs.c.upto.label("sync_upto"))
+        .select_from(slices.outerjoin(syncs, sa.and_(*same)))
+        .where(slices.c.source == source, slices.c.day >= first, slices.c.day <= last)
+    )
 
 
 async def _counts(
@@ -420,6 +480,7 @@ def _slice_row(source: Source, record: SliceRecord, *, records: int, seq: int) -
 
 def _record(row: "sa.Row[Any]") -> SliceRecord:
     national = row.uf == NATIONAL
+    sync = Synced(since=row.sync_since, upto=row.sync_upto) if row.sync_upto else None
     return SliceRecord(
         key=_whole(row.day) if national else SliceKey(UF(row.uf), Modalidade(row.modalidade), row.day),
         status=SliceStatus(row.status),
@@ -430,6 +491,8 @@ def _record(row: "sa.Row[Any]") -> SliceRecord:
         attempt_id=row.fetch_id,
         attempt_status=SliceStatus(row.attempt_status),
         attempt_why=row.attempt_why,
+        renewed_at=sync.upto if sync and row.fetched_at and sync.covers(row.fetched_at) else None,
+        records=row.records,
     )
 
 

@@ -43,6 +43,8 @@ metadata = MetaData()
 
 EVERY = -1
 """In a column of modalidades: each of them."""
+UPDATED = 100
+"""In a column of modalidades, added to one: not what was published on the days but what was changed on them."""
 
 sequence = Table(
     "sequence", metadata,
@@ -67,6 +69,7 @@ bids = Table(
     Column("store_seq", BigInteger, nullable=False),
     Column("closes", Moment),
     Column("open_seen", Moment),
+    Index("bids_by_day", "day"),
     Index("bids_by_closing", "source", "uf", "closes"),
     Index("bids_by_listing", "source", "uf", "open_seen"),
     Index("bids_by_slice", "source", "uf", "day", "id"),
@@ -82,6 +85,7 @@ bid_history = Table(
     Column("hash", String(16), primary_key=True),
     Column("content", Text, nullable=False),
     Column("since", Moment, nullable=False),
+    Index("bid_history_by_age", "replaced_at"),
 )  # fmt: skip
 
 slices = Table(
@@ -121,6 +125,16 @@ ranges = Table(
     Index("ranges_by_touch", "source", "touched_at"),
 )  # fmt: skip
 """What has arrived of each range of each fetch; place BR is the country."""
+
+syncs = Table(
+    "syncs", metadata,
+    Column("source", String(10), primary_key=True),
+    Column("uf", String(2), primary_key=True),
+    Column("modalidade", SmallInteger, primary_key=True),
+    Column("since", Moment, nullable=False),
+    Column("upto", Moment, nullable=False),
+)  # fmt: skip
+"""Every change from `since` to `upto` was read."""
 
 answers = Table(
     "answers", metadata,

@@ -1,0 +1,49 @@
+"""A job that a process does now and then of itself."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Self
+
+from servicekit.errors import Transient
+from servicekit.logs import log
+
+
+class Every:
+    """Does a job at once and then at intervals, each a little off so that processes do not move in step.
+
+    A job that fails is done again at the next turn: one warning per row of failures.
+    """
+
+    def __init__(self, interval: timedelta, job: Callable[[], Awaitable[object]], *, name: str) -> None:
+        self._interval = interval.total_seconds()
+        self._job = job
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name=self._name)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        failing = False
+        while True:
+            try:
+                await self._job()
+            except Transient as exc:
+                if not failing:
+                    log.warning("job.waits", job=self._name, code=exc.code)
+                failing = True
+            except Exception:  # noqa: BLE001 - one bad turn must not end the turns after it
+                log.exception("job.failed", job=self._name)
+            else:
+                failing = False
+            await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, guards nothing
