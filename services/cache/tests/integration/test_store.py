@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -392,6 +393,13 @@ class TestAnswers:
         assert await count(database, metadata.tables["answers"]) == 1
 
 
+async def until_no_driver_runs() -> None:
+    """A connection that could not be opened leaves its thread behind, which must not outlive the test's loop."""
+    async with asyncio.timeout(10):
+        while any("_connection_worker_thread" in each.name for each in threading.enumerate()):  # noqa: ASYNC110 - threads
+            await asyncio.sleep(0.01)
+
+
 class TestAway:
     async def test_is_told_as_such_when_postgres_cannot_be_reached(self, tmp_path: Path, make: Any) -> None:
         memory = SqlMemory(Database.of("postgresql://nobody@127.0.0.1:9/none", tmp_path))
@@ -407,12 +415,14 @@ class TestAway:
         with pytest.raises(DependencyAway):
             await memory.store(make.page(make.bid()))
         await memory.__aexit__()
+        await until_no_driver_runs()
 
     async def test_is_over_when_the_database_is_back(self, tmp_path: Path, make: Any) -> None:
         (tmp_path / "cache.db").mkdir()
         memory = SqlMemory(Database.of(None, tmp_path))
         with pytest.raises(DependencyAway):
             await memory.seq()
+        await until_no_driver_runs()
         (tmp_path / "cache.db").rmdir()
         await memory.store(make.page(make.bid()))
         assert await memory.seq() == 1
