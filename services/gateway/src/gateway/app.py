@@ -10,6 +10,7 @@ from gateway.adapters.server import HttpServer
 from gateway.adapters.sql.database import Database
 from gateway.adapters.sql.keys import SqlKeys
 from gateway.adapters.sql.promises import SqlPromises
+from gateway.adapters.sql.shelf import SqlShelf
 from gateway.adapters.stream import StreamRules
 from gateway.domain.keys import LocalKey
 from gateway.domain.traffic import Quota, Traffic
@@ -51,6 +52,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
         max_streams_per_tenant=settings.streams_per_tenant,
         owners=known,
         keys=keys,
+        shelf=SqlShelf(database),
         promises=SqlPromises(database, clock=utc_now),
         traffic=traffic,
         quota=Quota(settings.requests_per_minute),

@@ -210,7 +210,7 @@ async def _bounded(scope: Scope, headers: Headers, receive: Receive) -> Receive:
         if more:
             await _drain(receive)
         raise Problem("body.too_large", headers={"Connection": "close"})
-    if scope["path"].startswith("/v1/") and scope["method"] != "DELETE":
+    if body and scope["path"].startswith("/v1/") and scope["method"] != "DELETE":
         _is_json(headers)
     return _replayed(bytes(body), receive)
 

@@ -20,7 +20,7 @@ from contracts.state import (
 )
 from contracts.values import Esfera, Modalidade, Situacao, Source
 from contracts.verdict import Confidence, RelevanceSource
-from gateway.domain.results import ResultsPage
+from gateway.domain.results import ResultsPage, ShownResult
 from gateway.routes.describing import linked, links
 
 _ID: Final = "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c"
@@ -103,7 +103,7 @@ EXAMPLES: Final[dict[str, Any]] = {
         final=True,
         total=1,
         matched=1,
-        results=(_ROW,),
+        results=(ShownResult(**dict(_ROW), new_since_last=True),),
         links={"search": links(_ID)["self"]},
     ).model_dump(mode="json"),
 }

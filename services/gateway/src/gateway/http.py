@@ -8,12 +8,23 @@ from fastapi import APIRouter, FastAPI
 from gateway import openapi, problems
 from gateway.edge import Edge
 from gateway.once import Once
-from gateway.routes import admin_keys, entrance, events, health, reports, searches, vocabulary
+from gateway.routes import (
+    admin_keys,
+    entrance,
+    events,
+    exports,
+    health,
+    reports,
+    saved,
+    searches,
+    triage,
+    vocabulary,
+)
 from gateway.routes.ports import Desk
 
 _API: Final = (
-    searches.router, events.router, reports.router, vocabulary.router, health.router,
-    admin_keys.router, entrance.router,
+    searches.router, events.router, reports.router, exports.router, saved.router, triage.router,
+    vocabulary.router, health.router, admin_keys.router, entrance.router,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree  # type: ignore[import-untyped]  # it ships no stubs
 
-from reporter.domain.cell_text import CELL_LIMIT, looks_like_formula, safe_link, safe_text
+from contracts.cell_text import CELL_LIMIT, looks_like_formula, safe_link, safe_text
 
 
 class TestSafeText:

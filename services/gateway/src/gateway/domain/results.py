@@ -17,6 +17,7 @@ from contracts.ranking import ranked
 from contracts.state import Status
 from contracts.values import Modalidade, SearchId
 from contracts.verdict import Confidence, ViabilityLevel
+from gateway.domain.shelf import Mark
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
@@ -63,6 +64,15 @@ class ResultFilter(BaseModel):
         )
 
 
+class ShownResult(Result):
+    """A row as one tenant sees it."""
+
+    new_since_last: bool | None = None
+    """True: no earlier search has shown it to this tenant. None while what was shown is not known."""
+    triage: Mark | None = None
+    """How this tenant has marked it."""
+
+
 class ResultsPage(BaseModel):
     """One page of the results of a search."""
 
@@ -76,10 +86,16 @@ class ResultsPage(BaseModel):
     """Rows before filters."""
     matched: int
     """Rows that the filters leave."""
-    results: tuple[Result, ...]
+    results: tuple[ShownResult, ...]
     next_cursor: str | None = None
     """None on the last page."""
     links: dict[str, str] = Field(default_factory=dict)
+
+
+def chosen(rows: Rows, *, wanted: ResultFilter, sort: Sort | None = None) -> Sequence[Result]:
+    """The rows that the filters leave, in the order asked for or in that of the search."""
+    kept = [row for row in rows.results if wanted.keeps(row)]
+    return kept if sort is None or sort is rows.sort else ranked(kept, sort)
 
 
 class BadCursorError(ValueError):
@@ -96,10 +112,7 @@ def page_of(
     limit: int = DEFAULT_LIMIT,
 ) -> ResultsPage:
     """The page after the cursor. The cursor names the last row shown, so that rows that come in shift nothing."""
-    order = sort or rows.sort
-    kept: Sequence[Result] = [row for row in rows.results if wanted.keeps(row)]
-    if order is not rows.sort:
-        kept = ranked(kept, order)
+    kept = chosen(rows, wanted=wanted, sort=sort)
     start = _start(kept, cursor)
     shown = kept[start : start + limit]
     more = start + limit < len(kept)
@@ -110,7 +123,7 @@ def page_of(
         final=rows.final,
         total=len(rows.results),
         matched=len(kept),
-        results=tuple(shown),
+        results=tuple(ShownResult.model_construct(**dict(row)) for row in shown),
         next_cursor=_cursor(shown[-1].id, start + limit) if more else None,
     )
 

@@ -1,7 +1,7 @@
 """What the routes need of the rest; the adapters merely fit."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol
@@ -12,11 +12,12 @@ from contracts.answer import Answer
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
 from contracts.state import SearchView
 from contracts.subjects import Outgoing
-from contracts.values import SearchId
+from contracts.values import BidId, SearchId
 from gateway.domain.events import Frame
 from gateway.domain.keys import Caller, KeyRecord, LocalKey, Scope
 from gateway.domain.problem import Problem
 from gateway.domain.results import Rows
+from gateway.domain.shelf import Mark, SavedSearch, Triage
 from gateway.domain.standing import BidStanding
 from gateway.domain.traffic import Quota, Traffic
 from gateway.once import Promises
@@ -148,6 +149,42 @@ class OneOwner:
         return LocalKey.TENANT
 
 
+class Shelf(Protocol):
+    """What tenants keep; each call raises DependencyAway while its store is away."""
+
+    async def save(self, tenant: str, saved: SavedSearch) -> bool:
+        """Keep a search, new or changed; False when the tenant has too many."""
+
+    async def saved(self, tenant: str) -> list[SavedSearch]:
+        """Every saved search."""
+
+    async def saved_one(self, tenant: str, saved_id: str) -> SavedSearch | None:
+        """One saved search."""
+
+    async def unsave(self, tenant: str, saved_id: str) -> bool:
+        """Forget one; False when there was none."""
+
+    async def mark(self, tenant: str, marked: Triage) -> None:
+        """Mark a licitação, or mark it otherwise."""
+
+    async def marks(
+        self, tenant: str, *, mark: Mark | None, before: int | None, limit: int
+    ) -> tuple[list[Triage], int | None]:
+        """The latest marks first, and where the next page begins."""
+
+    async def marks_of(self, tenant: str, bid_ids: Sequence[BidId]) -> dict[BidId, Triage]:
+        """The marks on these licitações."""
+
+    async def unmark(self, tenant: str, bid_id: BidId) -> bool:
+        """Take a mark off; False when there was none."""
+
+    async def seen_before(self, tenant: str, search_id: SearchId, bid_ids: Sequence[BidId]) -> frozenset[BidId]:
+        """Which of these an earlier search has shown to the tenant."""
+
+    async def show(self, tenant: str, search_id: SearchId, bid_ids: Sequence[BidId], *, at: datetime) -> None:
+        """Remember that a search showed these."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """Everything that a route may use, built once by the app."""
@@ -165,6 +202,8 @@ class Desk:
     owners: Owners = field(default_factory=OneOwner)
     keys: Keys | None = None
     """None: the local key alone."""
+    shelf: Shelf | None = None
+    """None: nothing is kept per tenant."""
     promises: Promises | None = None
     """None: `Idempotency-Key` is not looked at."""
     traffic: Traffic = field(default_factory=lambda: Traffic(most_running=10_000, longest_wait=timedelta(hours=1)))
@@ -192,6 +231,15 @@ def _desk(request: Request) -> Desk:
 
 
 AtDesk = Annotated[Desk, Depends(_desk)]
+
+
+def _shelf(desk: AtDesk) -> Shelf:
+    if desk.shelf is None:
+        raise Problem("storage.away", headers={"Retry-After": "2"})
+    return desk.shelf
+
+
+AtShelf = Annotated[Shelf, Depends(_shelf)]
 
 _HEX = frozenset("0123456789abcdef")
 _ID_LENGTH = 32

@@ -97,7 +97,7 @@ async def spreadsheet(search_id: InPath, desk: AtDesk) -> Response:
         _chunks(body),
         media_type=XLSX,
         headers={
-            "Content-Disposition": f'attachment; filename="{_file_name(words, view)}"',
+            "Content-Disposition": f'attachment; filename="{file_name(words, view, "xlsx")}"',
             "Content-Length": str(len(body)),
             "ETag": f'"{ready.file.sha256}"',
         },
@@ -120,12 +120,12 @@ def _on_its_way(view: SearchView, status: JobStatus, message: str) -> Response:
     return JSONResponse(document.model_dump(mode="json"), status_code=202, headers=_AGAIN)
 
 
-def _file_name(words: tuple[str, ...], view: SearchView) -> str:
+def file_name(words: tuple[str, ...], view: SearchView, extension: str) -> str:
     """`farol-vestuario-SP-RJ-2026-11-22.xlsx`: plain ASCII, so that every browser writes it the same."""
     subject, *ufs = words
     places = ufs if len(ufs) <= _UFS_IN_NAME else [f"{len(ufs)}-UFs"]
     name = "-".join(("farol", subject, *places, f"{day_of(view.created_at)}"))
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name) + ".xlsx"
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name) + f".{extension}"
 
 
 def _chunks(body: bytes) -> Iterator[bytes]:

@@ -28,6 +28,8 @@ from gateway.domain.results import (
     BadCursorError,
     ResultFilter,
     ResultsPage,
+    Rows,
+    ShownResult,
     page_of,
 )
 from gateway.domain.standing import Explanation
@@ -35,7 +37,7 @@ from gateway.domain.wording import named
 from gateway.routes.describing import linked, links, problems
 from gateway.routes.ports import AtDesk, Desk, InPath, TheCaller
 from servicekit.envelope import Ack
-from servicekit.errors import Unavailable
+from servicekit.errors import DependencyAway, Unavailable
 from servicekit.logs import log
 
 router = APIRouter(
@@ -69,13 +71,11 @@ EXAMPLES: Final = {
 }
 
 
-class Wanted(BaseModel):
-    """What a reader wants of the results."""
+class Selection(BaseModel):
+    """Which of the results a reader wants, and in which order."""
 
     model_config = ConfigDict(extra="ignore")
 
-    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` da página anterior.")
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     sort: Sort | None = Field(default=None, description="Sem ele, a ordem que a busca pediu.")
     uf: list[UF] = Field(default_factory=list)
     modalidade: list[Modalidade] = Field(default_factory=list)
@@ -92,6 +92,14 @@ class Wanted(BaseModel):
             uf=tuple(self.uf), modalidade=tuple(self.modalidade), confidence=tuple(self.confidence),
             viability=tuple(self.viability), value_min=self.value_min, value_max=self.value_max, q=self.q,
         )  # fmt: skip
+
+
+class Wanted(Selection):
+    """One page of that selection."""
+
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` da página anterior.")
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    new: bool = Field(default=False, description="Só o que nenhuma busca anterior sua mostrou.")
 
 
 @router.post(
@@ -181,6 +189,7 @@ async def cancel(search_id: InPath, desk: AtDesk, response: Response) -> SearchV
 async def results(
     search_id: InPath,
     desk: AtDesk,
+    caller: TheCaller,
     request: Request,
     wanted: Annotated[Wanted, Query()],
 ) -> ResultsPage:
@@ -188,12 +197,17 @@ async def results(
     rows = await desk.searches.rows(search_id)
     if rows is None:
         raise Problem("search.not_found")
+    total = len(rows.results)
+    if wanted.new:
+        rows = await _only_new(rows, search_id, caller, desk)
     try:
         page = page_of(
             rows, search_id=search_id, wanted=wanted.filter, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit
         )
     except BadCursorError as exc:
         raise Problem("cursor.invalid", errors=(FieldError(parameter="cursor", message="cursor inválido"),)) from exc
+    page.total = total
+    page.results = await _as_seen(page.results, search_id, caller, desk)
     page.links["search"] = links(search_id)["self"]
     if page.next_cursor:
         page.links["next"] = str(
@@ -214,6 +228,35 @@ async def explanation(search_id: InPath, bid_id: str, desk: AtDesk) -> Explanati
     if standing is None:
         raise Problem("bid.not_found")
     return Explanation(search_id=search_id, links={"search": links(search_id)["self"]}, **dict(standing))
+
+
+async def _only_new(rows: Rows, search_id: SearchId, caller: Caller, desk: Desk) -> Rows:
+    if desk.shelf is None:
+        raise Problem("storage.away", headers={"Retry-After": "2"})
+    seen = await desk.shelf.seen_before(caller.tenant, search_id, [row.id for row in rows.results])
+    return rows.model_copy(update={"results": tuple(row for row in rows.results if row.id not in seen)})
+
+
+async def _as_seen(
+    shown: tuple[ShownResult, ...], search_id: SearchId, caller: Caller, desk: Desk
+) -> tuple[ShownResult, ...]:
+    """What the tenant knows of these rows; without its store the rows go out all the same."""
+    if desk.shelf is None or not shown:
+        return shown
+    ids = [row.id for row in shown]
+    try:
+        seen = await desk.shelf.seen_before(caller.tenant, search_id, ids)
+        marks = await desk.shelf.marks_of(caller.tenant, ids)
+        await desk.shelf.show(caller.tenant, search_id, ids, at=desk.clock())
+    except DependencyAway as exc:
+        log.debug("shelf_away", why=exc.code)
+        return shown
+    return tuple(
+        row.model_copy(
+            update={"new_since_last": row.id not in seen, "triage": marks[row.id].mark if row.id in marks else None}
+        )
+        for row in shown
+    )
 
 
 async def view_of(search_id: InPath, desk: Desk) -> SearchView:

@@ -17,13 +17,13 @@ from openpyxl.xml.functions import tostring
 
 from contracts.answer import Answer, Result
 from contracts.brasileiro import dia, dia_e_hora, lista
+from contracts.cell_text import looks_like_formula, safe_link, safe_text
 from contracts.sectors import SECTORS
 from contracts.state import Freshness, Status, UfStatusKind
 from contracts.summary import summarize
 from contracts.values import Modalidade, Situacao
 from contracts.verdict import Confidence, RelevanceSource, ViabilityLevel
 from contracts.when import BRT
-from reporter.domain.cell_text import looks_like_formula, safe_link, safe_text
 
 BIDS_SHEET: Final = "Licitações"
 SUMMARY_SHEET: Final = "Resumo e cobertura"
