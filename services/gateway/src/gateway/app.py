@@ -43,6 +43,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
     )
     desk = Desk(
         publisher=bus,
+        asker=bus,
         searches=known,
         key=key,
         clock=utc_now,

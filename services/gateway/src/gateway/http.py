@@ -10,6 +10,7 @@ from gateway.edge import Edge
 from gateway.once import Once
 from gateway.routes import (
     admin_keys,
+    coverage,
     entrance,
     events,
     exports,
@@ -24,7 +25,7 @@ from gateway.routes.ports import Desk
 
 _API: Final = (
     searches.router, events.router, reports.router, exports.router, saved.router, triage.router,
-    vocabulary.router, health.router, admin_keys.router, entrance.router,
+    vocabulary.router, coverage.router, health.router, admin_keys.router, entrance.router,
 )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ class TestDocument:
             "POST /v1/searches",
             "GET /v1/searches/{search_id}",
             "DELETE /v1/searches/{search_id}",
+            "GET /v1/coverage",
+            "POST /v1/admin/backfill",
             "GET /v1/searches/{search_id}/results.csv",
             "GET /v1/searches/{search_id}/results.jsonl",
             "GET /v1/saved-searches",

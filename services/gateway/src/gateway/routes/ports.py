@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Request
+from pydantic import BaseModel
 
 from contracts.answer import Answer
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
 from contracts.state import SearchView
-from contracts.subjects import Outgoing
+from contracts.subjects import Outgoing, Topic
 from contracts.values import BidId, SearchId
 from gateway.domain.events import Frame
 from gateway.domain.keys import Caller, KeyRecord, LocalKey, Scope
@@ -33,6 +34,13 @@ class Publisher(Protocol):
 
     async def publish(self, outgoing: Outgoing) -> Ack:
         """Store it; raises Transient when that cannot be made sure of."""
+
+
+class Asker(Protocol):
+    """Asks other services and waits for their word."""
+
+    async def request(self, topic: Topic[Any], query: BaseModel, *, timeout: timedelta) -> Any:  # noqa: ASYNC109 - the bus's own word
+        """The reply; raises Unavailable without one."""
 
 
 class Searches(Protocol):
@@ -202,6 +210,8 @@ class Desk:
     owners: Owners = field(default_factory=OneOwner)
     keys: Keys | None = None
     """None: the local key alone."""
+    asker: Asker | None = None
+    """None: a gateway that stands alone, as in its own tests."""
     shelf: Shelf | None = None
     """None: nothing is kept per tenant."""
     promises: Promises | None = None
