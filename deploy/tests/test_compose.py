@@ -47,7 +47,7 @@ def compose(
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    resolved = yaml.safe_load(run.stdout)
+    resolved: Compose = yaml.safe_load(run.stdout)
     resolved["services"] = {
         name: service for name, service in resolved["services"].items() if profile in service["profiles"]
     }

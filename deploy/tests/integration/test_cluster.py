@@ -83,7 +83,7 @@ class RunningServices:
         """Ask, wait for the answer and for its spreadsheet."""
         asked = await self.http.post("/v1/searches", json=body)
         assert asked.status_code in {200, 202}, asked.text
-        state = asked.json()
+        state: dict[str, Any] = asked.json()
         async with asyncio.timeout(WITHIN):
             while state["status"] not in ENDED or state["excel_status"] == "processing":
                 await asyncio.sleep(0.1)
