@@ -47,6 +47,7 @@ soak: .venv/.dev system ## the full counts of the long proofs
 
 bench: .venv/.run ## measure
 	$(BIN)/farol bench
+	$(BIN)/python -m classifier.bench
 
 schemas: .venv/.dev ## write the JSON schemas of all messages, the AsyncAPI and the OpenAPI document
 	$(BIN)/python -m contracts.schemas write
