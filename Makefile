@@ -32,11 +32,12 @@ check: static ## format, lint, types, imports, schemas, unit tests
 static: .venv/.dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy libs services tests
+	$(BIN)/mypy libs services tests deploy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m contracts.schemas check
 	@$(BIN)/python -m servicekit.asyncapi | cmp -s - docs/asyncapi.json || { echo 'docs/asyncapi.json is not current: run `make schemas`'; exit 1; }
-	@if find libs services tests -path '*/tests/*' -name __init__.py | grep .; then \
+	$(BIN)/python deploy/nats/permissions.py check
+	@if find libs services tests deploy -path '*/tests/*' -name __init__.py | grep .; then \
 	  echo 'no __init__.py under tests/: with them two test files of one name become one'; exit 1; fi
 
 test: static system ## what CI runs: check and every test, with line coverage
@@ -49,10 +50,11 @@ bench: .venv/.run ## measure
 	$(BIN)/farol bench
 	$(BIN)/python -m classifier.bench
 
-schemas: .venv/.dev ## write the JSON schemas of all messages, the AsyncAPI and the OpenAPI document
+schemas: .venv/.dev ## write what is generated: JSON schemas, AsyncAPI, OpenAPI, the permissions of the bus
 	$(BIN)/python -m contracts.schemas write
 	$(BIN)/python -m servicekit.asyncapi > docs/asyncapi.json
 	$(BIN)/python -m gateway.document > services/gateway/openapi.json
+	$(BIN)/python deploy/nats/permissions.py
 
 format: .venv/.dev ## format the code
 	$(BIN)/ruff format .
@@ -82,11 +84,12 @@ LOCKED := uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyp
 	@$(UV) sync --frozen --quiet
 	@touch .venv/.run $@
 
-# What tests need and PyPI has not: a browser for the page, LibreOffice for the spreadsheet.
+# What tests need and PyPI has not: a browser for the page, LibreOffice for the spreadsheet, compose for its file.
 system:
 	@missing=''; \
 	for browser in chromium chromium-browser google-chrome; do command -v $$browser >/dev/null && break; done || missing="$$missing chromium"; \
 	command -v soffice >/dev/null || missing="$$missing libreoffice-calc-nogui"; \
+	docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || missing="$$missing docker-compose"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "the tests also need:$$missing (as root: apt-get install$$missing)"; exit 1; fi; \
