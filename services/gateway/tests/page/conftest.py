@@ -24,7 +24,7 @@ from contracts.memory import Gathered, SliceRun
 from contracts.places import UF
 from contracts.ranking import ranked
 from contracts.report import ObjectRef, SpreadsheetFailed, SpreadsheetReady, Summary, SummaryReady
-from contracts.search import AskedSource, Closed, Completed, Planned, Requested
+from contracts.search import AskedSource, Cancelled, Closed, Completed, Planned, Requested
 from contracts.state import Degradation, OperationalState, ResponseState, SearchView, Status
 from contracts.subjects import Outgoing
 from contracts.values import Licitacao, Modalidade, Source
@@ -102,6 +102,11 @@ class Stage:
 
     async def publish(self, outgoing: Outgoing) -> Ack:
         requested = outgoing.value
+        if isinstance(requested, Cancelled):
+            playing = self.playing[requested.search_id]
+            playing.to_come[:] = [requested, lambda state: _cancelled(requested, state)]
+            playing.tell()
+            return Ack(sequence=playing.state.last_sequence, duplicate=False)
         self.script.asked.append(requested)
         playing = Playing(SearchState(requested.search_id), [requested, *story(requested, self.script)])
         self.playing[requested.search_id] = playing
@@ -343,6 +348,23 @@ def _completed(requested: Requested, script: Script, state: SearchState) -> Comp
         first_rows=rows[:2],
         total=len(rows),
         at=requested.created_at + timedelta(seconds=9),
+    )
+
+
+def _cancelled(wish: Cancelled, state: SearchState) -> Completed:
+    rows = state.results()
+    return Completed(
+        search_id=wish.search_id,
+        status=Status.CANCELLED,
+        response_state=ResponseState.LIVE,
+        answer_ref=FILE,
+        counts=state.counts(),
+        coverage=state.coverage(over=True),
+        operational_state=OperationalState.DEGRADED,
+        reliability=20,
+        first_rows=rows[:2],
+        total=len(rows),
+        at=wish.at,
     )
 
 

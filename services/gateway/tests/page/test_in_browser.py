@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from contracts.query import Scope
 from contracts.search import Completed, Planned
 from contracts.values import Source
 
@@ -145,7 +146,7 @@ class TestSearch:
         page.reload()
 
         expect(page.get_by_role("heading", name="Vestuário e uniformes")).to_be_visible()
-        expect(page.locator("#search-words")).to_contain_text("BA, MG, RJ e SP · publicadas de")
+        expect(page.locator("#search-words")).to_contain_text("BA, MG, RJ e SP · ainda abertas")
         page.get_by_role("button", name="Alterar busca").click()
         page.get_by_role("button", name="Buscar licitações").click()
         page.wait_for_url("**/buscas/*")
@@ -221,6 +222,7 @@ class TestForm:
         page.get_by_role("radio", name="Termos próprios").check()
         page.get_by_label("Termos próprios, separados por vírgula").fill("CFTV, câmera de segurança,")
         page.get_by_role("group", name="Sul").get_by_text("Sul", exact=True).click()
+        page.get_by_role("radio", name="Por data de publicação").check()
         page.get_by_label("De", exact=True).fill("2026-01-05")
         page.get_by_label("Até").fill("2026-01-20")
         page.get_by_label("Estado", exact=True).select_option("PR")
@@ -240,6 +242,38 @@ class TestForm:
         assert (str(query.value_min), str(query.value_max)) == ("50000.00", "1234567.89")
         assert query.sources == (Source.PCP, Source.PNCP)
 
+    @desktop_only
+    def test_asks_first_for_what_is_still_open(self, visitor, script):
+        page = visitor.page
+        expect(page.get_by_role("radio", name="Ainda abertas")).to_be_checked()
+        expect(page.get_by_label("De", exact=True)).not_to_be_visible()
+        visitor.ask_and_finish("SP")
+
+        assert script.asked[0].query.scope is Scope.OPEN
+        expect(page.locator("#search-words")).to_have_text("SP · ainda abertas")
+        page.get_by_role("button", name="Alterar busca").click()
+        expect(page.get_by_role("radio", name="Ainda abertas")).to_be_checked()
+
+    @desktop_only
+    def test_keeps_the_profile_of_the_company_only_when_told_to(self, visitor):
+        page = visitor.page
+        page.get_by_label("Estado", exact=True).select_option("PR")
+        page.get_by_label("Porte", exact=True).select_option("me")
+        expect(page.locator("#porte-hint")).to_contain_text("A receita anual deste porte vai até R$ 360.000,00.")
+        page.get_by_role("button", name="Usar como valor máximo").click()
+        expect(page.get_by_label("Máximo (R$)")).to_have_value("360.000,00")
+        page.get_by_label("Lembrar estado, porte e faixa de valor").check()
+        visitor.ask_and_finish("SP")
+
+        page.get_by_role("link", name="Nova busca").click()
+        expect(page.get_by_label("Estado", exact=True)).to_have_value("PR")
+        expect(page.get_by_label("Porte", exact=True)).to_have_value("me")
+        expect(page.locator("#value_max")).to_have_value("360.000,00")
+        page.get_by_label("Lembrar estado, porte e faixa de valor").uncheck()
+        visitor.ask_and_finish("SP")
+        page.get_by_role("link", name="Nova busca").click()
+        expect(page.get_by_label("Estado", exact=True)).to_have_value("")
+
     def test_says_what_is_missing_beside_its_field(self, visitor):
         page = visitor.page
         page.get_by_role("button", name="Buscar licitações").click()
@@ -254,6 +288,7 @@ class TestForm:
         page = visitor.page
         page.locator("#sector").select_option("vestuario")
         page.locator('input[value="SP"][name="ufs"]').check(force=True)
+        page.get_by_role("radio", name="Por data de publicação").check()
         page.get_by_label("De", exact=True).fill("2026-02-10")
         page.get_by_label("Até").fill("2026-02-01")
         page.get_by_role("button", name="Buscar licitações").click()
@@ -442,7 +477,7 @@ class TestHistory:
 
         entry = page.locator("#history-list li")
         expect(entry).to_have_count(1)
-        expect(entry).to_contain_text("SP · publicadas de")
+        expect(entry).to_contain_text("SP · ainda abertas")
         expect(entry).to_contain_text("3 relevantes")
         entry.get_by_role("link", name="Vestuário e uniformes").click()
         expect(page).to_have_url(search)
@@ -451,6 +486,21 @@ class TestHistory:
         expect(page.locator("#history")).not_to_be_visible()
         page.reload()
         expect(page.locator("#history")).not_to_be_visible()
+
+
+class TestCancel:
+    @desktop_only
+    def test_ends_the_search_with_what_was_found(self, visitor):
+        page, served = visitor.page, visitor.served
+        visitor.ask()
+        served.tell(count=4)
+        expect(page.get_by_role("article")).to_have_count(3)
+
+        page.get_by_role("button", name="Cancelar busca").click()
+
+        expect(page.get_by_role("heading", name="Busca cancelada")).to_be_visible()
+        expect(page.get_by_role("article")).to_have_count(3)
+        expect(page.get_by_role("button", name="Cancelar busca")).not_to_be_visible()
 
 
 class TestRefresh:

@@ -26,6 +26,15 @@ TILES: Final[tuple[str, ...]] = (
 """The country as a grid of equal tiles, each beside its neighbours as far as a grid allows."""
 
 
+PORTES: Final[tuple[tuple[str, str, int | None], ...]] = (
+    ("mei", "MEI", 81_000),
+    ("me", "Microempresa", 360_000),
+    ("epp", "Pequeno porte (EPP)", 4_800_000),
+    ("demais", "Médio ou grande", None),
+)
+"""Sizes of a company with the most it may earn in a year, in reais (Lei Complementar 123/2006, arts. 3 and 18-A)."""
+
+
 View = Literal["home", "search", "lost"]
 """Which part of the shell is seen at first; `lost` is an address that cannot be that of a search."""
 
@@ -63,6 +72,7 @@ class Shell:
             ufs=sorted(UFS, key=lambda uf: uf.nome),
             tiles=tiles(),
             modalidades=[(each, each in DEFAULT_MODALIDADES) for each in MODALIDADES],
+            portes=PORTES,
             today=today,
             first_day=today - timedelta(days=DEFAULT_DAYS - 1),
             default_days=DEFAULT_DAYS,

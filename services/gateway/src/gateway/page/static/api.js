@@ -27,6 +27,7 @@ const at = (id) => `/v1/searches/${id}`;
 export const ask = (query) =>
   call("/v1/searches", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(query) });
 export const state = (id) => call(at(id));
+export const cancel = (id) => call(at(id), { method: "DELETE" });
 export const summary = (id) => call(`${at(id)}/summary`);
 export const spreadsheet = (id) => `${at(id)}/spreadsheet`;
 const segments = (bid) => bid.split("/").map(encodeURIComponent).join("/");

@@ -1,7 +1,8 @@
 // The form: from fields to the body of a request, and from a refusal back to the fields.
 
 import { $, $$, say } from "./dom.js";
-import { amount, isoDay, places, plural } from "./format.js";
+import { amount, isoDay, money, places, plural } from "./format.js";
+import { keepProfile, profile } from "./kept.js";
 
 const FIELD_OF = { terms: "sector" };
 const DAY_MS = 86400000;
@@ -17,19 +18,54 @@ export function wireForm(form, send) {
     button.addEventListener("click", () => choose(ufBoxes(), button.dataset.all === "on"));
   }
   for (const name of ["date_from", "date_to"]) form[name].addEventListener("input", drawWindow);
+  for (const radio of $$('[name="scope"]', form)) radio.addEventListener("change", drawScope);
+  form.porte.addEventListener("change", drawPorte);
+  $("#porte-hint button").addEventListener("click", useCeiling);
+  fillProfile(form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const query = queryOf(form);
     const errors = missingIn(query);
-    if (errors.length) showProblems({ errors });
-    else send(query);
+    if (errors.length) return showProblems({ errors });
+    keepProfile(form.remember.checked ? Object.fromEntries(PROFILE.map((name) => [name, form[name].value])) : null);
+    send(query);
   });
   window.addEventListener("pageshow", drawForm);
   drawForm();
 }
 
+const PROFILE = ["home_uf", "porte", "value_min", "value_max"];
+
+/** What this browser knows of the company. */
+function fillProfile(form) {
+  const known = profile();
+  form.remember.checked = known !== null;
+  for (const name of PROFILE) if (known?.[name]) form[name].value = known[name];
+}
+
+/** A size proposes a ceiling; only a click makes it one, since a bid above it is not out of reach for everyone. */
+function drawPorte() {
+  const { teto } = $("#porte").selectedOptions[0].dataset;
+  $("#porte-hint").hidden = !teto;
+  if (teto) say($("#porte-hint span"), `A receita anual deste porte vai até ${money(teto)}.`);
+}
+
+function useCeiling() {
+  const field = $("#value_max");
+  field.value = money($("#porte").selectedOptions[0].dataset.teto).replace(/[^\d.,]/g, "");
+  field.closest("details").open = true;
+  field.focus();
+}
+
+function drawScope() {
+  const scope = $('[name="scope"]:checked').value;
+  for (const part of $$("[data-scope]")) part.hidden = part.dataset.scope !== scope;
+}
+
 function drawForm() {
   drawBy();
+  drawScope();
+  drawPorte();
   drawRegions();
   drawWindow();
 }
@@ -85,7 +121,9 @@ export function queryOf(form) {
   } else if (fields.get("sector")) {
     query.sector = fields.get("sector");
   }
-  for (const name of ["date_from", "date_to", "home_uf"]) if (fields.get(name)) query[name] = fields.get(name);
+  query.scope = fields.get("scope");
+  const named = query.scope === "open" ? ["home_uf"] : ["date_from", "date_to", "home_uf"];
+  for (const name of named) if (fields.get(name)) query[name] = fields.get(name);
   for (const name of ["value_min", "value_max"]) if (fields.get(name).trim()) query[name] = amount(fields.get(name));
   return query;
 }
@@ -93,11 +131,15 @@ export function queryOf(form) {
 const EMPTY = (value) => value === null || value === undefined || value === "" || value?.length === 0;
 
 /** What the state says was asked, as the body that asks it again. */
-export const asAsked = (query) => Object.fromEntries(Object.entries(query).filter(([, value]) => !EMPTY(value)));
+export function asAsked({ date_from, date_to, ...query }) {
+  const asked = query.scope === "open" ? query : { date_from, date_to, ...query };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => !EMPTY(value)));
+}
 
 /** Put a query back into the fields. */
 export function fillForm(form, query) {
   $(`[name="by"][value="${query.terms ? "terms" : "sector"}"]`).checked = true;
+  $(`[name="scope"][value="${query.scope ?? "published"}"]`).checked = true;
   form.sector.value = query.sector ?? "";
   form.terms.value = (query.terms ?? []).join(", ");
   for (const box of ufBoxes()) box.checked = query.ufs.includes(box.value);
@@ -113,7 +155,8 @@ export function wordsOf(query) {
   const sector = query.sector && [...$("#sector").options].find((option) => option.value === query.sector);
   const title = sector ? sector.textContent : (query.terms ?? []).map((term) => `“${term}”`).join(", ");
   const words = [places(query.ufs)];
-  if (query.date_from && query.date_to) words.push(`publicadas de ${isoDay(query.date_from)} a ${isoDay(query.date_to)}`);
+  if (query.scope === "open") words.push("ainda abertas");
+  else if (query.date_from && query.date_to) words.push(`publicadas de ${isoDay(query.date_from)} a ${isoDay(query.date_to)}`);
   if (String(query.modalidades) !== String(ALL_MODALIDADES())) words.push(plural(query.modalidades.length, "modalidade", "modalidades"));
   return { title, words: words.join(" · ") };
 }

@@ -266,6 +266,18 @@ for (const radio of $$('[name="layout"]')) {
     draw();
   });
 }
+$("#cancel").addEventListener("click", async () => {
+  const button = $("#cancel");
+  button.disabled = true;
+  announce("Cancelando a busca…", { now: true });
+  try {
+    await api.cancel(model.id);
+  } catch (refused) {
+    known(refused);
+    announce(refused.message, { now: true });
+  }
+  button.disabled = false;
+});
 $("#refresh button").addEventListener("click", () => refresh(model));
 /* "há 3 min" and "encerra hoje" grow old. */
 setInterval(() => model && document.body.dataset.view === "search" && redraw(), 30000);
