@@ -81,10 +81,13 @@ class RunningServices:
 
     async def search(self, **body: Any) -> dict[str, Any]:
         """Ask, wait for the answer and for its spreadsheet."""
-        asked = await self.http.post("/v1/searches", json=body)
-        assert asked.status_code in {200, 202}, asked.text
-        state: dict[str, Any] = asked.json()
         async with asyncio.timeout(WITHIN):
+            asked = await self.http.post("/v1/searches", json=body)
+            while asked.status_code == 503:  # the servers choose a leader: come back when told, as a client does
+                await asyncio.sleep(float(asked.headers["Retry-After"]))
+                asked = await self.http.post("/v1/searches", json=body)
+            assert asked.status_code in {200, 202}, asked.text
+            state: dict[str, Any] = asked.json()
             while state["status"] not in ENDED or state["excel_status"] == "processing":
                 await asyncio.sleep(0.1)
                 state = (await self.http.get(f"/v1/searches/{state['search_id']}")).json()

@@ -259,7 +259,7 @@ class TestSharing:
         lot, told = random.Random(seed), Told()  # noqa: S311 - a seed that can be run again
         probes = lot.randint(1, 10)
         async with AsyncExitStack() as stack:
-            links = [await stack.enter_async_context(RedisLink(redis.url)) for _ in range(8)]
+            links = [await stack.enter_async_context(RedisLink(redis.url, patience=60)) for _ in range(8)]
             benches = [Bench(link, told) for link in links]
             breakers = [bench.breaker(probes=probes) for bench in benches]
             await calls(breakers[0], 20, Outcome.SERVER)

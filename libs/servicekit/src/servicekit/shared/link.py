@@ -37,16 +37,20 @@ class Script:
 
 
 class RedisLink:
-    """Open it with `async with`; entering never fails. `connected` says whether `run` is worth trying."""
+    """Open it with `async with`; entering never fails. `connected` says whether `run` is worth trying.
 
-    def __init__(self, url: str) -> None:
+    `patience` multiplies how long Redis may take: a proof that counts must not count a slow machine as an outage.
+    """
+
+    def __init__(self, url: str, *, patience: float = 1.0) -> None:
+        self._connect_time = CONNECT_TIME * patience
         self._client = Redis(
             connection_pool=BlockingConnectionPool.from_url(
                 url,
                 max_connections=MOST_CONNECTIONS,
-                timeout=ANSWER_TIME,
-                socket_timeout=ANSWER_TIME,
-                socket_connect_timeout=CONNECT_TIME,
+                timeout=ANSWER_TIME * patience,
+                socket_timeout=ANSWER_TIME * patience,
+                socket_connect_timeout=self._connect_time,
                 retry=None,
             )
         )
@@ -121,7 +125,7 @@ class RedisLink:
 
     async def _answers(self) -> bool:
         try:
-            async with asyncio.timeout(CONNECT_TIME):
+            async with asyncio.timeout(self._connect_time):
                 await self._client.ping()
         except (RedisError, OSError, TimeoutError):
             await self._client.connection_pool.disconnect(inuse_connections=False)
