@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, field_validator, model_validator
 
 from contracts.base import Value
 from contracts.places import UF
@@ -118,7 +118,7 @@ class SearchRequest(BaseModel):
     esfera: Literal["F", "E", "M", "D"] | None = None
     home_uf: UF | None = None
     sort: Sort = Sort.RELEVANCE
-    force_refresh: bool = False
+    force_refresh: StrictBool = False
 
     @field_validator("ufs")
     @classmethod
@@ -126,6 +126,13 @@ class SearchRequest(BaseModel):
         if UF.XX in ufs:
             raise ValueError("XX não é uma UF que se possa pesquisar")
         return ufs
+
+    @field_validator("date_from", "date_to", mode="before")
+    @classmethod
+    def _days_are_written_out(cls, day: object) -> object:
+        if isinstance(day, int | float):
+            raise ValueError("data inválida; use AAAA-MM-DD")  # noqa: TRY004 - pydantic reports ValueError by field
+        return day
 
     @field_validator("home_uf")
     @classmethod

@@ -59,10 +59,11 @@ def build(settings: GatewaySettings | None = None) -> Service:
         quota=Quota(settings.requests_per_minute),
     )
     server = HttpServer(
-        create_http(desk, pages=(page.router(),)),
+        create_http(desk, pages=(page.router(),), origins=settings.cors_origins),
         host=settings.http_host,
         port=settings.http_port,
         before_shutdown=known.end_streams,
+        headers_within=settings.headers_within,
     )
     return Service(name="gateway", bus=bus, parts=(feed, database, known, server))
 

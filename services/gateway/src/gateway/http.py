@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from gateway import openapi, problems
 from gateway.edge import Edge
@@ -29,13 +30,24 @@ _API: Final = (
 )  # fmt: skip
 
 
-def create_http(desk: Desk, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
-    """The HTTP application; `pages` are the routers of the page, which come after the API's."""
+def create_http(desk: Desk, *, pages: Sequence[APIRouter] = (), origins: Sequence[str] = ()) -> FastAPI:
+    """The HTTP application; `pages` are the routers of the page, which come after the API's.
+
+    Pages of `origins` may call it with a key.
+    """
     app = api(pages=pages)
     app.state.desk = desk
     if desk.promises is not None:
         app.add_middleware(Once, promises=desk.promises)
     app.add_middleware(Edge, door=desk.door, quota=desk.quota)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer"),
+            expose_headers=("Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Correlation-Id"),
+        )
     return app
 
 
@@ -44,6 +56,7 @@ def api(*, pages: Sequence[APIRouter] = ()) -> FastAPI:
     app = FastAPI(title="Farol", version="1", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
     for router in (*_API, *pages):
         app.include_router(router)
+    app.state.routes = [route for router in (*_API, *pages) for route in router.routes]
     problems.install(app)
     openapi.describe(app)
     return app

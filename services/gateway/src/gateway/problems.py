@@ -1,9 +1,12 @@
 """Every failure leaves as problem details; none leaves as a stack trace."""
 
+from http import HTTPStatus
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from gateway.domain.problem import Problem, invalid
 from gateway.domain.wording import field_errors
@@ -52,7 +55,17 @@ async def _invalid(request: Request, exc: Exception) -> JSONResponse:
 
 async def _http(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)  # noqa: S101 - as above
-    return _shown(Problem(_BY_STATUS.get(exc.status_code, "internal"), headers=exc.headers), request)
+    headers = dict(exc.headers or {})
+    if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return _shown(Problem(_BY_STATUS.get(exc.status_code, "internal"), headers=headers), request)
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method of this address: one address may be several routes."""
+    routes: list[Route] = [route for route in request.app.state.routes if isinstance(route, Route)]
+    matching = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for methods in matching for method in methods}
 
 
 async def _away(request: Request, exc: Exception) -> JSONResponse:

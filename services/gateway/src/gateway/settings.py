@@ -39,3 +39,7 @@ class GatewaySettings(ServiceSettings):
     requests_per_minute: int = Field(default=6000, ge=1, validation_alias="GATEWAY_REQUESTS_PER_MINUTE")
     """Of one tenant, in this process."""
     streams_per_tenant: int = Field(default=2000, ge=1, validation_alias="GATEWAY_STREAMS_PER_TENANT")
+    headers_within: timedelta = Field(default=timedelta(seconds=10), validation_alias="GATEWAY_HEADERS_WITHIN")
+    """A connection that has not sent a request's headers by then is closed."""
+    cors_origins: tuple[str, ...] = Field(default=(), validation_alias="GATEWAY_CORS_ORIGINS")
+    """A JSON list of the origins whose pages may call the API with a key; empty: none."""

@@ -93,3 +93,27 @@ class TestCancel:
             reply = await gateway.client.delete(f"/v1/searches/{told.search_id}")
             assert (reply.status_code, reply.json()["status"]) == (200, "empty_failure")
             assert len(await gateway.bus.history(told.search_id)) == 2
+
+
+class TestSlowSenders:
+    async def test_are_cut_off_and_others_are_not(self, built: Any) -> None:
+        async with built(headers_within=timedelta(milliseconds=200)) as gateway:
+            host, port = gateway.url.removeprefix("http://").split(":")
+            for first in (b"", b"GET /v1/health HTTP/1.1\r\nHost: x\r\nX-Slow: "):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(first)
+                async with asyncio.timeout(10):
+                    assert await reader.read() == b""
+                writer.close()
+            reply = await gateway.client.post("/v1/searches", json=BODY, headers={"Prefer": "wait=1"})
+            assert reply.status_code == 202, "a request that is being served is not slow to be sent"
+
+
+class TestOrigins:
+    async def test_are_none_unless_configured(self, built: Any) -> None:
+        asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+        async with built() as closed, built(cors_origins=("https://a.example",)) as opened:
+            replies = [await each.client.options("/v1/searches", headers=asked) for each in (closed, opened)]
+            assert [each.headers.get("access-control-allow-origin") for each in replies] == [None, "https://a.example"]
+            other = await opened.client.get("/v1/sectors", headers={"Origin": "https://b.example"})
+            assert "access-control-allow-origin" not in other.headers

@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from servicekit.logs import log
 
@@ -35,16 +38,58 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class _InTime(H11Protocol):
+    """Closes a connection whose request line and headers drip in: a slow sender must not hold a place for ever."""
+
+    headers_within: ClassVar[timedelta]
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """The first request is due from here on."""
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        """Headers that are whole owe nothing; what begins another request has its own time."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._forgive()
+        elif self._due is None:
+            self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is due any more."""
+        self._forgive()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        self._due = self.loop.call_later(self.headers_within.total_seconds(), self.transport.close)
+
+    def _forgive(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+
 class HttpServer:
     """Serves an ASGI app as a part of a service; leaving it takes seconds, whatever is open."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, before_shutdown: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        before_shutdown: Callable[[], None],
+        headers_within: timedelta = timedelta(seconds=10),
+    ) -> None:
         self._host = host
         self._wanted = port
         self._server = _Server(
             uvicorn.Config(
                 app,
                 lifespan="off",
+                http=type("_InTime", (_InTime,), {"headers_within": headers_within}),
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -1,7 +1,8 @@
 """The keys of the API: made, listed and ended by whoever holds one with the scope `admin`."""
 
+import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +18,9 @@ router = APIRouter(
     responses=problems("key.missing", "key.wrong", "scope.missing", "requests.too_many", "storage.away"),
 )
 
-KeyId = Annotated[str, Path(description="A parte pública da chave.", examples=["4f2a9c1e"], max_length=64)]
+KeyId = Annotated[str, Path(description="A parte pública da chave.", examples=["4f2a9c1e"])]
+
+_ID: Final = re.compile(r"[A-Za-z0-9]{4,32}")
 
 
 class NewKey(BaseModel):
@@ -27,7 +30,7 @@ class NewKey(BaseModel):
 
     tenant: str = Field(pattern=TENANT_PATTERN, examples=["acme"])
     """Whose searches it sees; keys of one tenant share them."""
-    name: str = Field(default="", max_length=80, examples=["integração do ERP"])
+    name: str = Field(default="", max_length=80, pattern=r"^[^\x00-\x1f]*$", examples=["integração do ERP"])
     scopes: tuple[Scope, ...] = Field(default=(Scope.SEARCH,), min_length=1, max_length=3, examples=[["search"]])
 
 
@@ -77,7 +80,7 @@ async def every(desk: AtDesk) -> KeyList:
 @router.delete("/{key_id}", status_code=204, summary="Revogar uma chave", responses=problems("key.not_found"))
 async def revoke(key_id: KeyId, desk: AtDesk) -> Response:
     """End a key: within a second it opens nothing in any gateway."""
-    if not await _keys(desk).revoke(key_id):
+    if not (_ID.fullmatch(key_id) and await _keys(desk).revoke(key_id)):
         raise Problem("key.not_found")
     return Response(status_code=204)
 

@@ -1,6 +1,7 @@
 """Saved searches: asked again with one click; their alerts are the notifier's."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 from uuid import uuid4
 
 from fastapi import APIRouter, Path, Response
@@ -18,7 +19,10 @@ router = APIRouter(
     prefix="/v1/saved-searches", tags=["buscas salvas"], responses=problems("key.missing", "key.wrong", "storage.away")
 )
 
-SavedId = Annotated[str, Path(max_length=64, examples=["3f0c2a9be1d74c55a1b2c3d4e5f60718"])]
+SavedId = Annotated[str, Path(examples=["3f0c2a9be1d74c55a1b2c3d4e5f60718"])]
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+"""What cannot be an id is a search that nobody saved."""
 
 
 class SavedSearchBody(BaseModel):
@@ -58,7 +62,7 @@ async def every(shelf: AtShelf, caller: TheCaller) -> SavedSearches:
 @router.get("/{saved_id}", summary="Uma busca salva", responses=problems("saved.not_found"))
 async def one(saved_id: SavedId, shelf: AtShelf, caller: TheCaller) -> SavedSearch:
     """One saved search."""
-    saved = await shelf.saved_one(caller.tenant, saved_id)
+    saved = await shelf.saved_one(caller.tenant, saved_id) if _ID.fullmatch(saved_id) else None
     if saved is None:
         raise Problem("saved.not_found")
     return saved
@@ -78,6 +82,6 @@ async def change(
 @router.delete("/{saved_id}", status_code=204, summary="Apagar uma busca salva", responses=problems("saved.not_found"))
 async def forget(saved_id: SavedId, shelf: AtShelf, caller: TheCaller) -> Response:
     """Keep it no longer."""
-    if not await shelf.unsave(caller.tenant, saved_id):
+    if not (_ID.fullmatch(saved_id) and await shelf.unsave(caller.tenant, saved_id)):
         raise Problem("saved.not_found")
     return Response(status_code=204)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.values import BidId
 from gateway.domain.problem import Problem
 from gateway.domain.shelf import Mark, Triage
 from gateway.routes.describing import problems
@@ -16,9 +17,7 @@ router = APIRouter(
     prefix="/v1/triage", tags=["triagem"], responses=problems("key.missing", "key.wrong", "storage.away")
 )
 
-InBidPath = Annotated[
-    str, Path(pattern=r"^[A-Za-z0-9./-]{1,40}$", examples=["12345678000190-1-000042/2026"], description="A licitação.")
-]
+InBidPath = Annotated[BidId, Path(examples=["12345678000190-1-000042/2026"], description="A licitação.")]
 
 
 class MarkBody(BaseModel):
