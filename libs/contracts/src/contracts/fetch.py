@@ -32,6 +32,8 @@ class FetchRange(Value):
     """Not what was published on these days: everything that takes proposals today. Both days are that of the claim."""
     updated: bool = False
     """Not what was published on these days but what was changed on them. Refreshes bids and completes no slice."""
+    count_only: bool = False
+    """For an audit: only page 1 is read, to learn how many records the source itself counts. Completes no slice."""
 
 
 class FetchClaim(Message):
@@ -90,6 +92,8 @@ class RangeEnded(Message):
     pages_total: int = 0
     """As the source's own envelope said last."""
     records: int = 0
+    published: int | None = None
+    """Records of the range as the source's own envelope counted them last; None when it never said."""
     skipped: int = 0
     """Records that could not be read, counted and left out."""
     started_at: UtcDatetime

@@ -46,7 +46,7 @@ class LedgerRun(Value):
 
 
 class LedgerGap(Value):
-    """What an audit found: a source publishes another number of records than the ledger holds."""
+    """What an audit found: a source counts another number of records than are held of days that were read whole."""
 
     source: Source
     uf: UF | None

@@ -1,7 +1,6 @@
 """The memory, put together: settings -> database -> handlers -> the bus."""
 
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
@@ -46,9 +45,13 @@ def build(settings: CacheSettings | None = None) -> Service:
     bells = Bells()
     filler = Filler(memory=memory, claims=bus, now=utc_now)
 
+    hot = Hot(days=settings.ingest_days, modalidades=settings.ingest_modalidades)
+    ingest = Every(INGEST, partial(filler.ingest, hot), name="ingest")
+
     async def heard(bell: Bell) -> None:
         await bells.heard(bell)
-        await filler.heard(bell)
+        if filler.heard(bell):
+            ingest.nudge()
 
     bus.listen(BELL, heard)
     bus.handle(
@@ -65,10 +68,11 @@ def build(settings: CacheSettings | None = None) -> Service:
     bus.answer(STORED_BID, partial(tell_bid, memory=memory))
     bus.answer(LEDGER, filler.tell)
     bus.answer(FILL, filler.fill)
-    return Service(name="cache", bus=bus, parts=(memory, *_jobs(settings, database, filler)))
+    jobs = (_upkeep(settings, database), *((ingest,) if settings.ingest == "on" else ()))
+    return Service(name="cache", bus=bus, parts=(memory, *jobs))
 
 
-def _jobs(settings: CacheSettings, database: Database, filler: Filler) -> Iterator[Every]:
+def _upkeep(settings: CacheSettings, database: Database) -> Every:
     upkeep = SqlUpkeep(
         database,
         Keeping(
@@ -83,10 +87,7 @@ def _jobs(settings: CacheSettings, database: Database, filler: Filler) -> Iterat
         if gone.bids:
             log.info("memory_pruned", bids=gone.bids, versions=gone.versions, answers=gone.answers)
 
-    yield Every(UPKEEP, prune, name="upkeep")
-    if settings.ingest == "on":
-        hot = Hot(days=settings.ingest_days, modalidades=settings.ingest_modalidades)
-        yield Every(INGEST, partial(filler.ingest, hot), name="ingest")
+    return Every(UPKEEP, prune, name="upkeep")
 
 
 def _retry_delay() -> timedelta:

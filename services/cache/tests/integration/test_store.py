@@ -286,6 +286,19 @@ class TestTheIncrementalSync:
         assert [each.bid.objeto for each in await everything(memory, make)] == ["Retificado"]
 
 
+class TestAudits:
+    async def test_keep_what_the_source_counts_beside_what_is_held(self, memory: SqlMemory, make: Any) -> None:
+        days = make.days(9)
+        await memory.store(make.page(make.bid(1, day=days[2]), make.bid(2, day=days[0]), make.bid(3, uf=UF.RJ)))
+        counted = FetchRange(modalidade=Modalidade.PREGAO_ELETRONICO, day_from=days[1], day_to=days[8], count_only=True)
+        for number, published in enumerate((5, 2), start=8):
+            end = make.end(range=counted, fetch_id=number, published=published)
+            assert (await memory.store(end)).settled
+        (audit,) = await memory.audits(Source.PNCP)
+        assert (audit.uf, audit.held, audit.published, audit.day_from) == (UF.SP, 1, 2, days[1])
+        assert await the_ledger(memory, make) == {}
+
+
 class TestUpkeep:
     KEEPING = Keeping(bids=timedelta(days=20), answers=timedelta(days=2), most_bytes=10**9)
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cache.domain.filling import REST, due, keys_of, lacking, not_complete, told
+from cache.domain.filling import REST, due, held_whole, keys_of, lacking, not_complete, told
 from cache.domain.ledger import SliceKey, SliceRecord, after_end
-from cache.handlers.filling import AT_ONCE, LASTS, SYNC_EVERY, Filler, Hot
+from cache.handlers.filling import AT_ONCE, AUDIT_EVERY, LASTS, SYNC_EVERY, Filler, Hot
 from contracts.fetch import Bell, BellKind, FetchClaim, FetchRange, SliceStatus
-from contracts.ledger import LedgerWindow
+from contracts.ledger import LedgerGap, LedgerWindow
 from contracts.places import UF, UFS
 from contracts.subjects import Outgoing
 from contracts.values import Modalidade, Priority, Source
@@ -102,13 +102,37 @@ class TestTold:
         assert (run_before.due, run_today.due) == (0, 1)
 
 
+def an_audit(make: Any, **more: Any) -> LedgerGap:
+    plain = {
+        "source": Source.PNCP, "uf": UF.SP, "modalidade": PREGAO, "day_from": make.days(9)[0], "day_to": make.today,
+        "held": 0, "published": 0, "seen_at": make.now,
+    }  # fmt: skip
+    return LedgerGap(**{**plain, **more})
+
+
+class TestHeldWhole:
+    def test_is_the_row_of_complete_days_before_today(self, make: Any) -> None:
+        days = make.days(6)
+        held = by_key(record(make, SliceKey(UF.SP, PREGAO, day)) for day in (days[0], *days[2:]))
+        held |= by_key([record(make, SliceKey(UF.SP, PREGAO, days[1]), PARTIAL)])
+        assert held_whole(UF.SP, PREGAO, held, last=days[4]) == (days[2], days[4])
+        assert held_whole(UF.SP, PREGAO, held, last=days[1]) is None
+
+
 class Ledger:
     def __init__(self) -> None:
         self.records: list[SliceRecord] = []
         self.upto: dict[tuple[UF, Modalidade], datetime] = {}
+        self.counted: list[LedgerGap] = []
 
-    async def ledger(self, source: Source, *, first: date, last: date, **_asked: Any) -> list[SliceRecord]:
-        return [] if source.national else [each for each in self.records if first <= each.key.day <= last]
+    async def ledger(
+        self, source: Source, *, ufs: Iterable[UF], first: date, last: date, **_asked: Any
+    ) -> list[SliceRecord]:
+        here = set() if source.national else set(ufs)
+        return [each for each in self.records if each.key.uf in here and first <= each.key.day <= last]
+
+    async def audits(self, source: Source) -> list[LedgerGap]:
+        return [] if source.national else self.counted
 
     async def synced_upto(self, source: Source) -> dict[tuple[UF, Modalidade], datetime]:
         return self.upto
@@ -136,7 +160,8 @@ class Stage:
     async def over(self, subject: str) -> None:
         claim = self.queue.taken.pop(subject)
         bell = Bell(kind=BellKind.ENDED, source=claim.source, uf=claim.uf, fetch_id=1, claim_done=True)
-        await self.filler.heard(bell)
+        assert self.filler.heard(bell)
+        assert not self.filler.heard(bell), "it is told once"
 
 
 @pytest.fixture
@@ -181,7 +206,10 @@ class TestFill:
 class TestTell:
     async def test_says_how_much_of_a_window_is_held(self, stage: Stage, make: Any) -> None:
         stage.ledger.records = [record(make, SliceKey(UF.SP, PREGAO, make.today))]
+        short, even = an_audit(make, held=80, published=81), an_audit(make, modalidade=DISPENSA, held=9, published=8)
+        stage.ledger.counted = [short, even, an_audit(make, uf=UF.RJ, published=99)]
         reply = await stage.filler.tell(window(make, UF.SP, sources=tuple(Source)))
+        assert reply.gaps == (short,)
         assert (reply.slices_asked, reply.slices_complete) == (4, 1)
         assert {(run.source, run.uf) for run in reply.runs} == {(Source.PNCP, UF.SP), (Source.PCP, None)}
 
@@ -218,5 +246,18 @@ class TestIngest:
     async def test_asks_what_was_changed_every_few_hours(self, stage: Stage, make: Any) -> None:
         stage.ledger.records = self.fresh(make)
         stage.ledger.upto = {(uf, PREGAO): make.now - SYNC_EVERY + timedelta(minutes=1) for uf in UFS}
+        stage.ledger.counted = [an_audit(make, uf=uf) for uf in UFS]
         await stage.filler.ingest(self.HOT)
         assert not [claim for claim in stage.queue.taken.values() if claim.source is Source.PNCP]
+
+    async def test_has_the_source_count_once_a_day_what_is_held_whole(self, stage: Stage, make: Any) -> None:
+        days = make.days(5)
+        stage.ledger.records = [record(make, SliceKey(uf, PREGAO, day)) for uf in UFS for day in days]
+        stage.ledger.upto = {(uf, PREGAO): make.now for uf in UFS}
+        stage.ledger.counted = [
+            an_audit(make, uf=uf, seen_at=make.now - (AUDIT_EVERY if uf is UF.SP else timedelta(hours=1))) for uf in UFS
+        ]
+        await stage.filler.ingest(self.HOT)
+        (claim,) = (claim for claim in stage.queue.taken.values() if claim.source is Source.PNCP)
+        counted = FetchRange(modalidade=PREGAO, day_from=days[0], day_to=days[2], count_only=True)
+        assert (claim.uf, claim.ranges) == (UF.SP, (counted,))

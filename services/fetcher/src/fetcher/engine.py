@@ -235,7 +235,7 @@ class _RangeFetch:
         self._engine = engine
         self._run = run
         self._range = wanted
-        self._walk = Walk()
+        self._walk = Walk(first_page_only=wanted.count_only)
         self._page_keys: list[str] = []
         self._now = run.clock.now
         self._created_at = self._now()
@@ -305,6 +305,7 @@ class _RangeFetch:
             page_keys=tuple(self._page_keys),
             pages_total=self._walk.pages_total,
             records=self._walk.records,
+            published=self._walk.published,
             skipped=self._walk.skipped,
             started_at=self._run.clock.began(self._range.modalidade) or self._created_at,
             ended_at=self._now(),

@@ -54,6 +54,22 @@ class TestWalk:
     def test_reads_the_first_page_alone(self) -> None:
         assert steps(Walk()) == [Step(page=1, label=1)]
 
+    def test_reads_no_other_page_for_a_count(self) -> None:
+        walk = Walk(first_page_only=True)
+        [first] = steps(walk)
+        walk.take(first, page_of(list(range(35)), 1))
+        assert steps(walk) == []
+        assert (walk.published, walk.outcome().status) == (35, SliceStatus.COMPLETE)
+
+    def test_counts_none_where_the_list_is_empty_and_nothing_where_it_did_not_answer(self) -> None:
+        empty, silent = Walk(first_page_only=True), Walk(first_page_only=True)
+        [first] = steps(empty)
+        empty.take(first, END_OF_LIST)
+        [first] = steps(silent)
+        silent.lose("http.503", for_good=True)
+        assert (empty.published, silent.published) == (0, None)
+        assert silent.outcome().status is SliceStatus.FAILED
+
     def test_reads_all_other_pages_at_once_when_the_first_has_come(self) -> None:
         walk = Walk()
         [first] = steps(walk)

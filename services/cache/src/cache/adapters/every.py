@@ -10,6 +10,9 @@ from typing import Self
 from servicekit.errors import Transient
 from servicekit.logs import log
 
+AT_LEAST = timedelta(milliseconds=500)
+"""Between two turns, however often it is nudged."""
+
 
 class Every:
     """Does a job at once and then at intervals, each a little off so that processes do not move in step.
@@ -17,11 +20,19 @@ class Every:
     A job that fails is done again at the next turn: one warning per row of failures.
     """
 
-    def __init__(self, interval: timedelta, job: Callable[[], Awaitable[object]], *, name: str) -> None:
+    def __init__(
+        self, interval: timedelta, job: Callable[[], Awaitable[object]], *, name: str, at_least: timedelta = AT_LEAST
+    ) -> None:
         self._interval = interval.total_seconds()
         self._job = job
         self._name = name
         self._task: asyncio.Task[None] | None = None
+        self._nudged = asyncio.Event()
+        self._at_least = at_least.total_seconds()
+
+    def nudge(self) -> None:
+        """Do it again before its time."""
+        self._nudged.set()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name=self._name)
@@ -46,4 +57,9 @@ class Every:
                 log.exception("job.failed", job=self._name)
             else:
                 failing = False
-            await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, guards nothing
+            pause = self._interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._nudged.wait()
+                    await asyncio.sleep(self._at_least)
+            self._nudged.clear()

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from cache.domain.ledger import SliceKey, SliceRecord, is_due, merged
 from contracts.fetch import FetchRange, SliceStatus
-from contracts.ledger import LedgerRun
+from contracts.ledger import LedgerGap, LedgerRun
 from contracts.places import UF
 from contracts.values import Modalidade, Source
 
@@ -81,6 +81,21 @@ def _ranges(source: Source, keys: Sequence[SliceKey]) -> tuple[FetchRange, ...]:
     return tuple(
         each for modalidade, days in by_modalidade.items() for each in merged(modalidade, days, today=max(days))
     )
+
+
+def is_gap(audit: LedgerGap) -> bool:
+    """Whether a source counts more than is held; what it has taken back is no gap."""
+    return audit.published > audit.held
+
+
+def held_whole(uf: UF, modalidade: Modalidade, ledger: Ledger, *, last: date) -> tuple[date, date] | None:
+    """The longest row of complete days that ends on a day; None when that day is not complete."""
+    first = None
+    day = last
+    while not not_complete(ledger.get(SliceKey(uf, modalidade, day))):
+        first = day
+        day -= timedelta(days=1)
+    return None if first is None else (first, last)
 
 
 def told(

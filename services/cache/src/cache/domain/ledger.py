@@ -128,7 +128,7 @@ def _better(came: SliceRecord, before: SliceRecord) -> bool:
 
 def days_of_end(end: RangeEnded) -> tuple[date, ...]:
     """The days that an end speaks of: of a range that had to ask a margin, the inner ones."""
-    if end.range.updated:
+    if end.range.updated or end.range.count_only:
         return ()
     if end.range.open_today:
         return (OPEN_TODAY,)
@@ -146,7 +146,7 @@ def slices_of_end(end: RangeEnded) -> Iterator[SliceKey]:
 
 def days_of_range(asked: FetchRange) -> tuple[date, ...]:
     """The days of the ledger that a range asks for."""
-    if asked.updated:
+    if asked.updated or asked.count_only:
         return ()
     return (OPEN_TODAY,) if asked.open_today else days_between(asked.day_from, asked.day_to)
 
@@ -170,14 +170,14 @@ def needed(
 ) -> tuple[FetchRange, ...]:
     """What of these ranges is missing or due, as ranges of consecutive days, in the order asked.
 
-    What was changed on some days is always needed: nobody else has asked for it.
+    What was changed on some days, and a count, is always needed: nobody else has asked for it.
     """
     left: list[FetchRange] = []
     for each in ranges:
         due = {
             key.day for key in slices_of_ranges(uf, (each,)) if is_due(ledger.get(key), now=now, newer_than=newer_than)
         }
-        left += [each] if each.updated else merged(each.modalidade, due, today=each.day_to)
+        left += [each] if each.updated or each.count_only else merged(each.modalidade, due, today=each.day_to)
     return tuple(left)
 
 

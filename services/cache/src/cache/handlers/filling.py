@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
-from cache.domain.filling import Lack, Place, Wanted, due, keys_of, lacking, not_complete, told
+from cache.domain.filling import Lack, Place, Wanted, due, held_whole, is_gap, keys_of, lacking, not_complete, told
 from cache.domain.ledger import SliceKey, SliceRecord
 from contracts.fetch import Bell, FetchClaim, FetchRange
-from contracts.ledger import MOST_DAYS, FillReply, LedgerReply, LedgerWindow
+from contracts.ledger import MOST_DAYS, FillReply, LedgerGap, LedgerReply, LedgerRun, LedgerWindow
 from contracts.places import NATIONAL, UF, UFS
 from contracts.subjects import CLAIM, Outgoing
 from contracts.values import Modalidade, Priority, Source
@@ -22,6 +22,12 @@ LASTS = timedelta(minutes=5)
 """Of one claim."""
 SYNC_EVERY = timedelta(hours=6)
 """So old may the knowledge of what was changed become: four times in the day that it renews slices for."""
+AUDIT_EVERY = timedelta(hours=24)
+AUDIT_AFTER = timedelta(days=2)
+"""Days that are still being published late are not counted."""
+AUDIT_SPAN = timedelta(days=364)
+"""The longest that a source answers for."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 SYNC_OVERLAP = timedelta(hours=1)
 """Read again each time: a change may show up late in the list of its day."""
 
@@ -39,6 +45,9 @@ class Ledger(Protocol):
         last: date,
     ) -> list[SliceRecord]:
         """What the ledger holds of these slices."""
+
+    async def audits(self, source: Source) -> list[LedgerGap]:
+        """The last audit of each UF and modalidade, whatever it found."""
 
     async def synced_upto(self, source: Source) -> dict[tuple[UF, Modalidade], datetime]:
         """Until when every change of each UF and modalidade was read."""
@@ -68,14 +77,15 @@ class Filler:
         self._now = now
         self._unfinished: dict[tuple[Source, Place], datetime] = {}
 
-    async def heard(self, bell: Bell) -> None:
-        """A claim that is over makes room for the next."""
-        if bell.claim_done:
-            self._unfinished.pop((bell.source, bell.uf), None)
+    def heard(self, bell: Bell) -> bool:
+        """A claim that is over makes room for the next; whether this bell has made room."""
+        return bell.claim_done and self._unfinished.pop((bell.source, bell.uf), None) is not None
 
     async def tell(self, window: LedgerWindow) -> LedgerReply:
         """The ledger of a window, source by source."""
-        now, runs = self._now(), []
+        now = self._now()
+        runs: list[LedgerRun] = []
+        gaps: list[LedgerGap] = []
         asked = complete = 0
         for source in window.sources:
             keys = keys_of(source, window.ufs, window.modalidades, _days(window))
@@ -83,7 +93,8 @@ class Filler:
             runs += told(source, keys, ledger, now=now)
             asked += sum(len(each) for each in keys.values())
             complete += sum(not not_complete(ledger.get(key)) for each in keys.values() for key in each)
-        return LedgerReply(runs=tuple(runs), slices_asked=asked, slices_complete=complete, at=now)
+            gaps += [each for each in await self._memory.audits(source) if each.uf in window.ufs and is_gap(each)]
+        return LedgerReply(runs=tuple(runs), gaps=tuple(gaps), slices_asked=asked, slices_complete=complete, at=now)
 
     async def fill(self, window: LedgerWindow) -> FillReply:
         """Claim some of what was never read to its end; whoever wants all of it asks again."""
@@ -95,7 +106,7 @@ class Filler:
         return FillReply(left=left, resting=resting, claimed=claimed, unfinished=unfinished)
 
     async def ingest(self, hot: Hot) -> None:
-        """Claim some of what is due in the hot window; where nothing is, what was changed since the last time."""
+        """Claim some of what is due in the hot window; with nothing due what was changed, with that known a count."""
         now = self._now()
         today = day_of(now)
         for source in Source:
@@ -104,15 +115,17 @@ class Filler:
                 day_from=today - timedelta(days=hot.days - 1), day_to=today,
             )  # fmt: skip
             lack, _ = await self._claim_lacking(source, window, wanted=due(now))
-            if not source.national and not lack.places:
-                await self._sync(source, hot.modalidades, now)
+            if source.national or lack.places:
+                continue
+            if not await self._sync(source, hot.modalidades, now):
+                await self._audit(source, hot.modalidades, now)
 
     async def _claim_lacking(self, source: Source, window: LedgerWindow, *, wanted: Wanted) -> tuple[Lack, int]:
         keys = keys_of(source, window.ufs, window.modalidades, _days(window))
         lack = lacking(source, keys, await self._ledger(source, window), wanted=wanted, now=self._now())
         return lack, await self._claim(source, lack.places)
 
-    async def _sync(self, source: Source, modalidades: Iterable[Modalidade], now: datetime) -> None:
+    async def _sync(self, source: Source, modalidades: Iterable[Modalidade], now: datetime) -> int:
         upto = await self._memory.synced_upto(source)
         places = []
         for uf in UFS:
@@ -121,6 +134,30 @@ class Filler:
                 FetchRange(modalidade=each, day_from=_first_changed(at, now), day_to=day_of(now), updated=True)
                 for each, at in since.items()
                 if at is None or now - at >= SYNC_EVERY
+            )
+            if ranges:
+                places.append((uf, ranges))
+        await self._claim(source, places)
+        return len(places)
+
+    async def _audit(self, source: Source, modalidades: Collection[Modalidade], now: datetime) -> None:
+        """Have the source count what is held of some UFs, over all days that were read whole, once a day."""
+        seen = {(each.uf, each.modalidade): each.seen_at for each in await self._memory.audits(source)}
+        last = day_of(now) - AUDIT_AFTER
+        places: list[tuple[Place, tuple[FetchRange, ...]]] = []
+        for uf in sorted(UFS, key=lambda uf: min(seen.get((uf, each), _NEVER) for each in modalidades)):
+            stale = [each for each in modalidades if now - seen.get((uf, each), _NEVER) >= AUDIT_EVERY]
+            if not stale or len(places) == AT_ONCE:
+                break
+            records = await self._memory.ledger(
+                source, ufs=(uf,), modalidades=stale, first=last - AUDIT_SPAN, last=last
+            )
+            ledger = {record.key: record for record in records}
+            spans = ((each, held_whole(uf, each, ledger, last=last)) for each in stale)
+            ranges = tuple(
+                FetchRange(modalidade=each, day_from=span[0], day_to=span[1], count_only=True)
+                for each, span in spans
+                if span is not None
             )
             if ranges:
                 places.append((uf, ranges))

@@ -40,7 +40,8 @@ class Walk:
     the reading: it is read once more, and is complete when that brings nothing new.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, first_page_only: bool = False) -> None:
+        self._first_page_only = first_page_only
         self._reading = 1
         self._handed = 0
         self._open = 0
@@ -67,6 +68,11 @@ class Walk:
     def skipped(self) -> int:
         """Records that came and could not be read."""
         return sum(self._skipped.values())
+
+    @property
+    def published(self) -> int | None:
+        """How many there are, as the source said last."""
+        return self._last_total if self._answered else None
 
     @property
     def pages_total(self) -> int:
@@ -100,7 +106,7 @@ class Walk:
             self._last_total = listing.total_records
             self._page_size = max(1, listing.page_size)
             promised = max(listing.total_pages, math.ceil(listing.total_records / self._page_size))
-            self._pages = min(max(self._pages, promised), MOST_PAGES)
+            self._pages = min(max(self._pages, promised), 1 if self._first_page_only else MOST_PAGES)
         new = {bid.id: bid for bid in listing.bids if bid.id not in self._ids}
         self._ids.update(new)
         self._new_in_reading += len(new)
@@ -127,6 +133,8 @@ class Walk:
     def outcome(self, *, cut: str | None = None) -> Outcome:
         """How the range ended; `cut` is the code of what cut it short, if anything did."""
         why = cut or self._dead or next(iter(self._lost), None)
+        if why is None and self._first_page_only:
+            return Outcome(SliceStatus.COMPLETE, None)
         if why is None and self._pages >= MOST_PAGES:
             why = "pages.bound"
         if why is None and not self._whole:
@@ -141,7 +149,7 @@ class Walk:
 
     @property
     def _worth_another_reading(self) -> bool:
-        return self._missing and self._reading < READINGS and not self._lost
+        return self._missing and self._reading < READINGS and not self._lost and not self._first_page_only
 
     @property
     def _whole(self) -> bool:

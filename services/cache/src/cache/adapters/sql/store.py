@@ -12,7 +12,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cache.adapters.sql.database import Database
-from cache.adapters.sql.tables import EVERY, UPDATED, answers, bid_history, bids, ranges, sequence, slices, syncs
+from cache.adapters.sql.tables import (
+    COUNTED,
+    EVERY,
+    UPDATED,
+    answers,
+    audits,
+    bid_history,
+    bids,
+    ranges,
+    sequence,
+    slices,
+    syncs,
+)
 from cache.domain.amendments import amendments
 from cache.domain.batches import LISTED_FOR, StoredBid
 from cache.domain.ledger import (
@@ -28,6 +40,7 @@ from cache.domain.ledger import (
 )
 from cache.domain.pages import ANOTHER_AGE, RangeProgress, moment_of
 from contracts.fetch import PageFetched, RangeEnded, SliceStatus
+from contracts.ledger import LedgerGap
 from contracts.memory import BidChanged, Remember
 from contracts.places import NATIONAL, UF
 from contracts.values import BidId, Licitacao, Modalidade, Source
@@ -203,6 +216,24 @@ class SqlMemory:
             )
             return {(UF(uf), Modalidade(modalidade)): upto for uf, modalidade, upto in rows}
 
+    async def audits(self, source: Source) -> list[LedgerGap]:
+        """The last audit of each UF and modalidade, whatever it found."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(sa.select(audits).where(audits.c.source == source))
+            return [
+                LedgerGap(
+                    source=source,
+                    uf=UF(row.uf),
+                    modalidade=Modalidade(row.modalidade),
+                    day_from=row.day_from,
+                    day_to=row.day_to,
+                    held=row.held,
+                    published=row.published,
+                    seen_at=row.seen_at,
+                )
+                for row in rows
+            ]
+
     async def changes(self, bid_id: BidId) -> tuple[BidChanged, ...]:
         """What was amended of one bid since it was first seen, the newest first, as far back as is kept."""
         async with self._database.reading() as connection:
@@ -325,14 +356,16 @@ def _stored_bid(row: "sa.Row[Any]") -> StoredBid:
 
 
 def _range_key(message: PageFetched | RangeEnded) -> dict[str, Any]:
-    days, modalidade = days_of_range(message.range), message.range.modalidade
+    asked, modalidade = message.range, message.range.modalidade
+    days = days_of_range(asked) or (asked.day_from, asked.day_to)
+    kind = UPDATED if asked.updated else COUNTED if asked.count_only else 0
     return {
         "source": message.source,
         "place": message.uf or NATIONAL,
         "fetch_id": message.fetch_id,
-        "modalidade": EVERY if modalidade is None else int(modalidade) + UPDATED * message.range.updated,
-        "day_from": message.range.day_from if message.range.updated else days[0],
-        "day_to": message.range.day_to if message.range.updated else days[-1],
+        "modalidade": EVERY if modalidade is None else int(modalidade) + kind,
+        "day_from": days[0],
+        "day_to": days[-1],
     }
 
 
@@ -390,6 +423,9 @@ async def _tell_ledger(connection: AsyncConnection, seq: int, end: RangeEnded) -
     if end.range.updated:
         await _tell_sync(connection, end)
         return
+    if end.range.count_only:
+        await _tell_audit(connection, end)
+        return
     keys = _rows_of_end(end)
     if not keys:
         return
@@ -418,6 +454,26 @@ async def _tell_sync(connection: AsyncConnection, end: RangeEnded) -> None:
     before = Synced(since=row.since, upto=row.upto) if row else None
     if (after := synced(before, end)) is not None and after != before:
         await _upsert(connection, syncs, [{**key, "since": after.since, "upto": after.upto}])
+
+
+async def _tell_audit(connection: AsyncConnection, end: RangeEnded) -> None:
+    """Keep what the source counts beside what is held of the same days, counted now."""
+    if end.published is None or end.uf is None or end.range.modalidade is None:
+        return
+    place = {"source": end.source, "uf": end.uf, "modalidade": int(end.range.modalidade)}
+    days = {"day_from": end.range.day_from, "day_to": end.range.day_to}
+    held: int = (
+        await connection.execute(
+            sa.select(sa.func.count()).where(
+                *(bids.c[name] == value for name, value in place.items()),
+                bids.c.day >= end.range.day_from,
+                bids.c.day <= end.range.day_to,
+            )
+        )
+    ).scalar_one()
+    await _upsert(
+        connection, audits, [{**place, **days, "held": held, "published": end.published, "seen_at": end.ended_at}]
+    )
 
 
 def _rows_of_end(end: RangeEnded) -> list[SliceKey]:

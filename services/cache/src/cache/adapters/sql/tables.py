@@ -45,6 +45,8 @@ EVERY = -1
 """In a column of modalidades: each of them."""
 UPDATED = 100
 """In a column of modalidades, added to one: not what was published on the days but what was changed on them."""
+COUNTED = 200
+"""In a column of modalidades, added to one: only the source's own count of the days was asked."""
 
 sequence = Table(
     "sequence", metadata,
@@ -135,6 +137,19 @@ syncs = Table(
     Column("upto", Moment, nullable=False),
 )  # fmt: skip
 """Every change from `since` to `upto` was read."""
+
+audits = Table(
+    "audits", metadata,
+    Column("source", String(10), primary_key=True),
+    Column("uf", String(2), primary_key=True),
+    Column("modalidade", SmallInteger, primary_key=True),
+    Column("day_from", Date, nullable=False),
+    Column("day_to", Date, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("published", Integer, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)  # fmt: skip
+"""The last comparison of what is held of some days with what the source itself counts of them."""
 
 answers = Table(
     "answers", metadata,
