@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -33,9 +33,10 @@ from gateway import page
 from gateway.domain.events import Frame, frames_of, position_of
 from gateway.domain.keys import LocalKey
 from gateway.domain.results import Rows
+from gateway.domain.shelf import Triage
 from gateway.domain.standing import BidStanding, standing_in_search
 from gateway.http import create_http
-from gateway.routes.ports import Desk
+from gateway.routes.ports import Desk, Shelf
 from servicekit.envelope import Ack
 
 KEY = "farol_page_0123456789abcdef"
@@ -43,6 +44,17 @@ EPOCH = "stage"
 FILE = ObjectRef(bucket="FILES", name="f.xlsx", size=4, sha256="0" * 64)
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\"> aquisição de uniformes"
 
+PAYLOADS = (
+    "<script>window.pwned=1</script>",
+    "<svg onload=window.pwned=1>",
+    '"><img src=x onerror=window.pwned=1>',
+    "' onmouseover='window.pwned=1",
+    "<iframe srcdoc='<script>parent.pwned=1</script>'>",
+    "{{7*7}}${window.pwned=1}",
+    "javascript:window.pwned=1",
+    "</title><style>*{display:none}</style>",
+)
+"""Ways to break out of text, one for each field of a hostile bid."""
 TEXTS = (
     "REGISTRO DE PREÇOS para aquisição de uniformes, incluindo jalecos, calças e capas de chuva, para os maqueiros.",
     "Aquisição de uniforme na cor laranja com faixa refletiva (camiseta dry fit e calça) para a limpeza urbana.",
@@ -97,6 +109,7 @@ class Stage:
         self.opened: list[str | None] = []
         """The `Last-Event-ID` of each stream that was opened."""
         self.cuts = 0
+        self.marks = Marks()
         self.kept_rows: int | None = None
         """How many rows an answer has after a change of the world; None: all."""
 
@@ -160,8 +173,9 @@ class Stage:
 
     async def nothing_left(self, search_id: str, last_event_id: str | None) -> bool:
         playing = self.playing.get(search_id)
-        over = playing is not None and playing.state.closed is not None
-        return over and last_event_id == playing.frames[-1].id
+        if playing is None or playing.state.closed is None:
+            return False
+        return last_event_id == playing.frames[-1].id
 
     async def frames(self, search_id: str, last_event_id: str | None) -> tuple[list[Frame], bool] | None:
         playing = self.playing.get(search_id)
@@ -181,6 +195,29 @@ class Stage:
             await bell.wait()
 
 
+class Marks:
+    """The part of a shelf that the page uses: marks, and nothing shown before."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Triage] = {}
+        self.seen: set[str] = set()
+
+    async def mark(self, tenant: str, marked: Triage) -> None:
+        self.of[marked.bid_id] = marked
+
+    async def unmark(self, tenant: str, bid_id: str) -> bool:
+        return self.of.pop(bid_id, None) is not None
+
+    async def marks_of(self, tenant: str, bid_ids: Sequence[str]) -> dict[str, Triage]:
+        return {bid_id: self.of[bid_id] for bid_id in bid_ids if bid_id in self.of}
+
+    async def seen_before(self, tenant: str, search_id: str, bid_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(self.seen.intersection(bid_ids))
+
+    async def show(self, tenant: str, search_id: str, bid_ids: Sequence[str], *, at: datetime) -> None:
+        """What a search shows now was not shown before it."""
+
+
 def desk_of(stage: Stage) -> Desk:
     return Desk(
         publisher=stage,
@@ -190,6 +227,7 @@ def desk_of(stage: Stage) -> Desk:
         search_budget=timedelta(seconds=360),
         wait_max=timedelta(seconds=1),
         max_streams=10,
+        shelf=cast("Shelf", stage.marks),
     )
 
 
@@ -279,14 +317,20 @@ def accepted(now: datetime, uf: UF, n: int, script: Script) -> AcceptedBid:
     hostile = script.hostile and n == 2
     objeto = HOSTILE if hostile else TEXTS[n]
     evidence = ("uniformes", "uniforme", "vestuário")[n]
+    evil = iter(PAYLOADS)
+
+    def told(words: str) -> str:
+        return f"{words} {next(evil)}" if hostile else words
+
     bid = Licitacao(
         id=_bid_id(uf, n),
         source=Source.PNCP,
         uf=uf,
-        municipio=PLACES.get(uf, uf.nome),
-        orgao=f"Prefeitura Municipal de {PLACES.get(uf, uf.nome)}",
+        municipio=told(PLACES.get(uf, uf.nome)),
+        orgao=told(f"Prefeitura Municipal de {PLACES.get(uf, uf.nome)}"),
         modalidade=Modalidade.DISPENSA if n else Modalidade.PREGAO_ELETRONICO,
-        modalidade_nome=(Modalidade.DISPENSA if n else Modalidade.PREGAO_ELETRONICO).nome,
+        modalidade_nome=told((Modalidade.DISPENSA if n else Modalidade.PREGAO_ELETRONICO).nome),
+        numero=told("1/2026"),
         objeto=objeto,
         valor_estimado=(Decimal("291351.39"), Decimal("4586553.75"), None)[n],
         data_publicacao=now - timedelta(days=n + 1),
@@ -298,10 +342,10 @@ def accepted(now: datetime, uf: UF, n: int, script: Script) -> AcceptedBid:
         confidence=(Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW)[n],
         confidence_score=(95, 78, 50)[n],
         density=(0.08, 0.04, 0.015)[n],
-        matched_terms=(evidence,),
+        matched_terms=(told(evidence),),
         evidence=(evidence, "aquisição de uniformes") if hostile else (evidence,),
-        reasons=(f"O objeto contém “{evidence}”.", "Nenhum termo que exclua o setor aparece."),
-        trace=(f"term:{evidence}", f"density:{(0.08, 0.04, 0.015)[n]:.4f}", "zone:high"),
+        reasons=(told(f"O objeto contém “{evidence}”."), "Nenhum termo que exclua o setor aparece."),
+        trace=(told(f"term:{evidence}"), f"density:{(0.08, 0.04, 0.015)[n]:.4f}", "zone:high"),
         viability=_viability(n),
     )
     return AcceptedBid(sighted=SightedBid(bid=bid, seen_at=now, live=True), verdict=verdict)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from contracts.places import UF
 from contracts.query import Scope
 from contracts.search import Completed, Planned
 from contracts.values import Source
@@ -15,6 +16,17 @@ from contracts.values import Source
 KEY = "farol_page_0123456789abcdef"
 UFS = ("BA", "MG", "RJ", "SP")
 SOURCES_NAMED = re.compile(r"pncp|portal de compras", re.IGNORECASE)
+
+ALIVE = """[...document.querySelectorAll("#search *")]
+    .filter((node) => ["SCRIPT", "IFRAME", "STYLE", "IMG"].includes(node.tagName)
+        || [...node.attributes].some((each) => each.name.startsWith("on") || /^\\s*javascript:/i.test(each.value)))
+    .map((node) => node.outerHTML)"""
+"""Whatever in the search could run or fetch something: the page itself draws no such element there."""
+
+
+def _bid_of(uf: str, n: int) -> str:
+    return f"{tuple(UF).index(UF(uf)):014d}-1-{n:06d}/2026"
+
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -521,6 +533,124 @@ class TestRefresh:
         expect(page.get_by_role("article")).to_have_count(1)
         expect(banner).not_to_be_visible()
         expect(page.locator("#results-title")).to_be_focused()
+
+
+class TestTriage:
+    def test_lasts_and_can_be_taken_back(self, visitor, stage):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        first = page.get_by_role("article").first
+        first.get_by_role("button", name="Interessa").click()
+
+        expect(first.get_by_role("button", name="Interessa")).to_have_attribute("aria-pressed", "true")
+        expect(first.get_by_role("button", name="Interessa")).to_be_focused()
+        page.reload()
+        expect(first.get_by_role("button", name="Interessa")).to_have_attribute("aria-pressed", "true")
+        first.get_by_role("button", name="Interessa").click()
+        expect(first.get_by_role("button", name="Interessa")).to_have_attribute("aria-pressed", "false")
+        first.get_by_role("button", name="Descartar").click()
+        expect(first.get_by_role("button", name="Descartada")).to_be_visible()
+        assert [each.mark for each in stage.marks.of.values()] == ["descartada"]
+
+    @desktop_only
+    def test_shows_only_what_is_new_where_that_is_wanted(self, visitor, stage):
+        page = visitor.page
+        stage.marks.seen = {_bid_of(uf, 0) for uf in ("MG", "SP")}
+        visitor.ask_and_finish("MG", "SP")
+        expect(page.locator("#results-title")).to_have_text("Resultados (6)")
+        expect(page.get_by_text("Nova para você")).to_have_count(4)
+
+        page.get_by_label("Só o que é novo para mim").check()
+        expect(page.locator("#results-title")).to_have_text("Resultados (4)")
+
+
+class TestExport:
+    @desktop_only
+    def test_is_of_the_list_as_filtered(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish()
+        page.get_by_label("Filtrar por estado").select_option("RJ")
+        expect(page.locator("#results-title")).to_have_text("Resultados (3)")
+
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Baixar esta lista em CSV").click()
+        lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+        assert len(lines) == 1 + 3
+        assert download.value.suggested_filename.endswith(".csv")
+
+
+class TestHostileBids:
+    """Every field of a bid is text, in every view."""
+
+    @desktop_only
+    def test_stay_text_everywhere(self, visitor, script):
+        page = visitor.page
+        script.hostile = True
+        visitor.ask_and_finish("SP")
+        expect(page.get_by_text("Nova para você")).to_have_count(3)
+        page.evaluate("for (const each of document.querySelectorAll('#search details')) each.open = true")
+        page.get_by_role("button", name="Viabilidade média").last.click()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Explicação completa").last.click()
+        expect(page.get_by_role("dialog")).to_contain_text("<iframe srcdoc=")
+        assert page.evaluate(ALIVE) == []
+        page.keyboard.press("Escape")
+        page.get_by_role("radio", name="Tabela").check()
+        expect(page.get_by_role("table")).to_contain_text("<script>window.pwned=1</script>")
+        assert page.evaluate(ALIVE) == []
+        page.get_by_role("table").get_by_role("row").last.hover()
+        page.reload()
+        expect(page.get_by_role("table")).to_contain_text("<svg onload=window.pwned=1>")
+
+        assert page.evaluate("window.pwned") is None
+        assert "pwned" not in page.title()
+
+
+class TestKeyboard:
+    @desktop_only
+    def test_alone_goes_the_whole_way(self, visitor):
+        page, served = visitor.page, visitor.served
+
+        def tab_to(role: str, name: str) -> None:
+            wanted = page.get_by_role(role, name=name).first
+            for _ in range(150):
+                if wanted.evaluate("node => node === document.activeElement"):
+                    return
+                page.keyboard.press("Tab")
+            raise AssertionError(f"no Tab leads to {name}")
+
+        tab_to("link", "Pular para o conteúdo")
+        page.keyboard.press("Enter")
+        tab_to("combobox", "Setor")
+        page.keyboard.type("Vest")
+        tab_to("checkbox", "São Paulo")
+        page.keyboard.press("Space")
+        tab_to("button", "Buscar licitações")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/buscas/*")
+        expect(page.locator("#search-title")).to_be_focused()
+        served.tell()
+        expect(page.locator("#results-title")).to_have_text("Resultados (3)")
+
+        tab_to("link", "Baixar planilha")
+        tab_to("radio", "Cartões")
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("table")).to_be_visible()
+        tab_to("checkbox", "média")
+        page.keyboard.press("Space")
+        expect(page.locator("#results-title")).to_have_text("Resultados (1)")
+        tab_to("button", "Limpar filtros")
+        page.keyboard.press("Enter")
+        expect(page.locator("#results-title")).to_have_text("Resultados (3)")
+        tab_to("button", "Explicação de")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_contain_text("95 de 100")
+        page.keyboard.press("Escape")
+        tab_to("button", "Interessa")
+        page.keyboard.press("Space")
+        expect(page.get_by_role("button", name="Interessa").first).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_role("button", name="Interessa").first).to_be_focused()
+        tab_to("link", "Edital")
 
 
 class TestEnding:

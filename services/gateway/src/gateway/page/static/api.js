@@ -30,6 +30,12 @@ export const state = (id) => call(at(id));
 export const cancel = (id) => call(at(id), { method: "DELETE" });
 export const summary = (id) => call(`${at(id)}/summary`);
 export const spreadsheet = (id) => `${at(id)}/spreadsheet`;
+const markAt = (bid) => `/v1/triage/${segments(bid)}`;
+export const mark = (bid, mark) =>
+  call(markAt(bid), { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ mark }) });
+export const unmark = (bid) => call(markAt(bid), { method: "DELETE" });
+export const csv = (id, { sort, filters }) => `${at(id)}/results.csv?${new URLSearchParams([["sort", sort], ...filters])}`;
+
 const segments = (bid) => bid.split("/").map(encodeURIComponent).join("/");
 export const explanation = (id, bid) => call(`${at(id)}/results/${segments(bid)}/explanation`);
 export function results(id, { sort, cursor, filters = [], limit = 50 }) {

@@ -52,20 +52,38 @@ export function webAddress(link) {
   return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
 }
 
-export function card(row, { explain }) {
+const MARKS = [["interessa", "Interessa", "Interessa"], ["descartada", "Descartar", "Descartada"]];
+
+/** What someone thinks of a licitação, kept over every later search. A mark that is pressed again is taken off. */
+export function marks(row, mark) {
+  return el(
+    "div",
+    { class: "marks", role: "group", "aria-label": "Triagem" },
+    MARKS.map(([name, todo, done]) => {
+      const pressed = row.triage === name;
+      return el(
+        "button",
+        { type: "button", class: "mark", "aria-pressed": String(pressed), data: { act: name }, on: { click: () => mark(row, pressed ? null : name) } },
+        pressed ? done : todo,
+      );
+    }),
+  );
+}
+
+export function card(row, { explain, mark }) {
   const title = `bid-${row.id}`;
   return el(
     "li",
     {},
     el(
       "article",
-      { class: "card", "aria-labelledby": title, data: { bid: row.id } },
+      { class: "card", "aria-labelledby": title, data: { bid: row.id, mark: row.triage ?? "" } },
       header(row),
       el("p", { class: "orgao" }, row.orgao),
       objeto(row, title),
       badges(row),
       why(row, explain),
-      footer(row),
+      footer(row, mark),
     ),
   );
 }
@@ -105,6 +123,7 @@ function badges(row) {
     tip({ tone: shield.tone, label: [icon(shield.icon), shield.label], content: [judged, "."] }),
     row.viability ? viability(row.viability) : null,
     el("span", { class: "badge" }, row.modalidade),
+    row.new_since_last === true ? el("span", { class: "badge", data: { tone: "blue" } }, "Nova para você") : null,
     situation ? el("span", { class: "badge", data: { tone: "red" } }, situation) : null,
   );
 }
@@ -146,12 +165,13 @@ function why(row, explain) {
   );
 }
 
-function footer(row) {
+function footer(row, mark) {
   return el(
     "footer",
     {},
     closing(row),
     el("span", {}, `Publicada em ${day(row.data_publicacao)}`),
+    marks(row, mark),
     noticeLink(row, "Ver o edital"),
   );
 }

@@ -40,7 +40,7 @@ function draw() {
   drawRefresh(mine);
   drawReport(mine);
   drawSummary(mine);
-  drawResults(mine, { layout, explain: (row) => explain(mine.id, row) });
+  drawResults(mine, { layout, explain: (row) => explain(mine.id, row), mark: (row, name) => triage(mine, row, name) });
   const title = $("#search-title").textContent;
   document.title = isOver(mine) ? `${outcome(mine).title}: ${title} — Farol` : `${mine.progress}% — ${title} — Farol`;
 }
@@ -204,6 +204,18 @@ async function picture(mine) {
     known(refused);
   }
   if (mine === model) drawPictures(rows, mine.total);
+}
+
+async function triage(mine, row, name) {
+  try {
+    await (name ? api.mark(row.id, name) : api.unmark(row.id));
+    mine.rows.set(row.id, { ...row, triage: name });
+    announce(name ? `Marcada: ${name}.` : "Marcação retirada.", { now: true });
+  } catch (refused) {
+    known(refused);
+    announce(refused.message, { now: true });
+  }
+  if (mine === model) redraw();
 }
 
 /** Ask for a page of rows; an answer that a newer question has overtaken is dropped. */

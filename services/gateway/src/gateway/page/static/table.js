@@ -1,6 +1,6 @@
 // The results as a dense table: one line a licitação.
 
-import { LEVELS, SHIELDS, marked, noticeLink } from "./card.js";
+import { LEVELS, SHIELDS, marked, marks, noticeLink } from "./card.js";
 import { el, icon } from "./dom.js";
 import { day, dayAndTime, daysLeft, money } from "./format.js";
 
@@ -13,12 +13,12 @@ export function emptyTable() {
   return { node: el("table", {}, el("caption", { class: "sr" }, "Licitações encontradas"), el("thead", {}, el("tr", {}, heads)), body), body };
 }
 
-export function line(row, { explain }) {
+export function line(row, { explain, mark: toMark }) {
   const shield = SHIELDS[row.confidence];
   const level = row.viability && LEVELS[row.viability.level];
   return el(
     "tr",
-    { data: { bid: row.id } },
+    { data: { bid: row.id, mark: row.triage ?? "" } },
     el("th", { scope: "row" }, el("p", { class: "objeto", title: row.objeto }, marked(row.objeto, row.evidence)), el("p", { class: "orgao" }, row.orgao)),
     el("td", {}, row.municipio ? `${row.municipio}, ${row.uf}` : row.uf),
     el("td", { class: "number" }, row.valor_estimado === null ? "Não divulgado" : money(row.valor_estimado)),
@@ -30,6 +30,7 @@ export function line(row, { explain }) {
       { class: "acts" },
       el("button", { type: "button", class: "link", on: { click: () => explain(row) } }, "Explicação", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
       noticeLink(row, "Edital"),
+      marks(row, toMark),
     ),
   );
 }

@@ -5,7 +5,7 @@ import { emptyTable, line } from "./table.js";
 import { $, $$, el, icon, say } from "./dom.js";
 import { ago, number, plural } from "./format.js";
 import { isOver, rowsOf } from "./model.js";
-import { spreadsheet } from "./api.js";
+import { csv, spreadsheet } from "./api.js";
 
 const UF_WORDS = {
   pending: "em andamento",
@@ -162,13 +162,13 @@ const made = { cards: new Map(), table: new Map() };
 let table = null;
 
 /** Cards and lines are kept by bid: what someone has open or focused stays when more rows come in. */
-export function drawResults(model, { layout, explain }) {
+export function drawResults(model, { layout, explain, mark }) {
   const rows = rowsOf(model);
   $("#search").dataset.layout = layout;
   $("#cards").hidden = layout !== "cards";
   $("#table").hidden = layout !== "table" || rows.length === 0;
-  if (layout === "cards") place($("#cards"), rows, made.cards, (row) => card(row, { explain }));
-  else place(tableBody(), rows, made.table, (row) => line(row, { explain }));
+  if (layout === "cards") place($("#cards"), rows, made.cards, (row) => card(row, { explain, mark }));
+  else place(tableBody(), rows, made.table, (row) => line(row, { explain, mark }));
   const over = isOver(model);
   const some = model.matched ?? model.total;
   const shown = some > rows.length ? `${number(rows.length)} de ${number(some)}` : number(rows.length);
@@ -180,19 +180,29 @@ export function drawResults(model, { layout, explain }) {
   say($("#filtered"), model.filters.length ? `${plural(some, "licitação passa", "licitações passam")} pelos filtros, de ${number(model.total)}.` : "");
   $("#filter [type=reset]").hidden = model.filters.length === 0;
   $("#more").hidden = !model.cursor;
+  $("#csv").hidden = !over;
+  $("#csv").href = csv(model.id, model);
   drawEmpty(model, rows.length);
 }
 
 function place(list, rows, known, make) {
+  const act = list.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+  const bid = act && document.activeElement.closest("[data-bid]").dataset.bid;
   const wanted = rows.map((row) => {
     const key = JSON.stringify(row);
-    if (known.get(row.id)?.key !== key) known.set(row.id, { key, node: make(row) });
-    return known.get(row.id).node;
+    const old = known.get(row.id);
+    if (old?.key === key) return old.node;
+    const node = make(row);
+    for (const [at, each] of $$("details", node).entries()) each.open = Boolean(old && $$("details", old.node)[at]?.open);
+    known.set(row.id, { key, node });
+    return node;
   });
   wanted.forEach((node, at) => {
     if (list.children[at] !== node) list.insertBefore(node, list.children[at] ?? null);
   });
   while (list.children.length > wanted.length) list.lastElementChild.remove();
+  const again = act && known.get(bid)?.node;
+  if (again?.isConnected && !again.contains(document.activeElement)) $(`[data-act="${act}"]`, again)?.focus();
 }
 
 function tableBody() {
