@@ -63,7 +63,7 @@ export function marks(row, mark) {
       const pressed = row.triage === name;
       return el(
         "button",
-        { type: "button", class: "mark", "aria-pressed": String(pressed), data: { act: name }, on: { click: () => mark(row, pressed ? null : name) } },
+        { type: "button", class: "triage", "aria-pressed": String(pressed), data: { act: name }, on: { click: () => mark(row, pressed ? null : name) } },
         pressed ? done : todo,
       );
     }),

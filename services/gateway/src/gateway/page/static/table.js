@@ -4,7 +4,7 @@ import { LEVELS, SHIELDS, marked, marks, noticeLink } from "./card.js";
 import { el, icon } from "./dom.js";
 import { day, dayAndTime, daysLeft, money } from "./format.js";
 
-const HEADS = ["Licitação", "Local", ["Valor estimado", "number"], "Prazo", "Confiança", "Viabilidade", "Ações"];
+const HEADS = ["Licitação", ["Valor estimado", "number"], "Prazo", "Confiança", "Viabilidade", "Ações"];
 
 /** The table and the body that its lines go into. */
 export function emptyTable() {
@@ -19,8 +19,7 @@ export function line(row, { explain, mark: toMark }) {
   return el(
     "tr",
     { data: { bid: row.id, mark: row.triage ?? "" } },
-    el("th", { scope: "row" }, el("p", { class: "objeto", title: row.objeto }, marked(row.objeto, row.evidence)), el("p", { class: "orgao" }, row.orgao)),
-    el("td", {}, row.municipio ? `${row.municipio}, ${row.uf}` : row.uf),
+    el("th", { scope: "row" }, el("p", { class: "objeto", title: row.objeto }, marked(row.objeto, row.evidence)), el("p", { class: "orgao" }, el("b", {}, row.municipio ? `${row.municipio}, ${row.uf}` : row.uf), ` · ${row.orgao}`)),
     el("td", { class: "number" }, row.valor_estimado === null ? "Não divulgado" : money(row.valor_estimado)),
     closing(row),
     el("td", {}, mark(shield.tone, shield.icon, row.confidence_score, shield.label)),
@@ -28,8 +27,12 @@ export function line(row, { explain, mark: toMark }) {
     el(
       "td",
       { class: "acts" },
-      el("button", { type: "button", class: "link", on: { click: () => explain(row) } }, "Explicação", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
-      noticeLink(row, "Edital"),
+      el(
+        "div",
+        {},
+        el("button", { type: "button", class: "link", on: { click: () => explain(row) } }, "Explicação", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
+        noticeLink(row, "Edital"),
+      ),
       marks(row, toMark),
     ),
   );
