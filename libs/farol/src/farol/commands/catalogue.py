@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-app = typer.Typer(help="O catálogo dos setores: verificar e medir.", no_args_is_help=True)
+app = typer.Typer(name="catalogue", help="O catálogo dos setores: verificar e medir.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Uma linha JSON por item, para programas.")]
 Folder = Annotated[
@@ -22,7 +22,7 @@ _DEV = Path("tests/fixtures/bids_dev.jsonl.gz")
 @app.command()
 def check(folder: Folder = None, as_json: AsJson = False) -> None:
     """Diz o que está errado no catálogo: termos repetidos, regras que nunca valem, figuras. Saída 1 se houver algo."""
-    from classifier.adapters.catalogue_files import UnsoundCatalogue, read_catalogue  # noqa: PLC0415 - as in cli
+    from classifier.adapters.catalogue_files import UnsoundCatalogue, read_catalogue  # noqa: PLC0415 - see farol.cli
     from classifier.domain.catalogue import expand, problems  # noqa: PLC0415
 
     try:
@@ -60,7 +60,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Mede precisão e cobertura por setor em licitações que alguém leu; só as certas (sure) contam."""
-    from classifier.adapters.catalogue_files import UnsoundCatalogue, read_catalogue  # noqa: PLC0415 - as in cli
+    from classifier.adapters.catalogue_files import UnsoundCatalogue, read_catalogue  # noqa: PLC0415 - see farol.cli
     from classifier.domain.relevance import Judge  # noqa: PLC0415
     from classifier.domain.scoring import Labelled  # noqa: PLC0415
     from classifier.domain.scoring import score as score_records  # noqa: PLC0415
@@ -100,7 +100,7 @@ def score(
 
 def _rows(file: Path | None) -> Iterator[dict[str, Any]]:
     if file is None:
-        import classifier  # noqa: PLC0415 - as in cli
+        import classifier  # noqa: PLC0415 - see farol.cli
 
         file = Path(str(classifier.__file__)).parents[2] / _DEV
         if not file.exists():
