@@ -1,6 +1,6 @@
 """Fetching serves slices, not searches: claims, pages, ends, and the bells of the ledger."""
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -154,23 +154,43 @@ class NeededReply(Message):
 
 
 class Item(Value):
-    """One item of a licitação."""
+    """One item of a licitação. `numero` is the source's own and no position: 0 and 2100054 occur."""
 
     numero: int
     descricao: str
     quantidade: float | None = None
     unidade: str | None = None
     valor_unitario: float | None = None
+    """In reais; None when hidden or not told."""
     ncm: str | None = None
+    servico: bool | None = None
+    """True a service, False material, None when the source does not say."""
+
+
+class Document(Value):
+    """One published file of a licitação."""
+
+    titulo: str
+    tipo: str | None = None
+    """As the source names it: `Edital`, `Termo de Referência`."""
+    link: str
+    """http or https only."""
+    publicado_em: UtcDatetime | None = None
 
 
 class FetchItems(Message):
-    """Command: fetch the items of these uncertain bids, within the search's item budget (D01)."""
+    """Command: fetch the items of these uncertain bids, within the search's item budget (D01).
+
+    Each bid is answered by one `ItemsFetched`, also when nothing came; the coordinator counts what a search may ask.
+    """
 
     search_id: SearchId
     source: Source
     bid_ids: tuple[BidId, ...]
     deadline: UtcDatetime
+    """No request is begun and no reply is waited for after this."""
+    tenant: str = "local"
+    """For fairness between those who wait for the source."""
 
 
 class ItemsFetched(Message):
@@ -179,4 +199,38 @@ class ItemsFetched(Message):
     search_id: SearchId
     bid_id: BidId
     items: tuple[Item, ...] | None
+    """Empty: the source has none."""
     why: str | None = None
+    """A stable code such as `timeout.items` or `http.503`; None when the list came whole."""
+    cut: bool = False
+    """The source has more than these: time, or what fits one message, was over."""
+
+
+class DetailsQuery(Message):
+    """Request to the fetcher: items and documents of one bid, asked of its source now or read minutes ago.
+
+    The answer comes within `DETAILS_WITHIN`; who asks waits a little longer.
+    """
+
+    bid_id: BidId
+    tenant: str = "local"
+
+
+DETAILS_WITHIN = timedelta(seconds=5)
+"""How long the fetcher itself takes at most to answer a `DetailsQuery` (D01: 5 s a fetch)."""
+
+
+class DetailsReply(Message):
+    """Reply: what the source publishes of one bid beside its record. None is never `there is none`: that is empty."""
+
+    bid_id: BidId
+    items: tuple[Item, ...] | None = None
+    items_why: str | None = None
+    """Why they did not come, or not all: `timeout.items`, `breaker.open`, `http.503`..."""
+    items_cut: bool = False
+    documents: tuple[Document, ...] | None = None
+    documents_why: str | None = None
+    """`documents.not_public`: this source shows its files to those who log in only."""
+    documents_cut: bool = False
+    fetched_at: UtcDatetime
+    """When the older of the two lists was read."""

@@ -260,11 +260,14 @@ FILL: Topic[ledger.LedgerWindow] = Topic(
 STORED_BID: Topic[memory.BidQuery] = Topic(
     "bid", "rpc.cache.bid.v1", memory.BidQuery, ("gateway",), ("cache",), reply=memory.BidReply
 )
+DETAILS: Topic[fetch.DetailsQuery] = Topic(
+    "details", "rpc.fetcher.details.v1", fetch.DetailsQuery, ("gateway",), ("fetcher",), reply=fetch.DetailsReply
+)
 
 COMMANDS: tuple[Topic[Any], ...] = (
     GATHER, REMEMBER, ARCHIVE, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM, FETCHED, FETCHED_LATER,
 )  # fmt: skip
-CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID)
+CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID, DETAILS)
 TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}
@@ -335,6 +338,12 @@ FETCHER_CLAIMS = {
     )
     for source in Source
 }  # fmt: skip
+FETCHER_ITEMS = {
+    source: _consumer(
+        FETCH_ITEMS, "fetcher", durable=f"fetcher-items-{source}", filter=f"work.fetcher.items.v1.{source}"
+    )
+    for source in Source
+}
 CACHE_PAGES = {
     source: _consumer(FETCHED, "cache", durable=f"cache-pages-{source}", filter=f"pages.v1.{source}", workers=8)
     for source in Source
@@ -348,6 +357,7 @@ CACHE_PAGES_LATER = {
 
 CONSUMERS: tuple[Consumer, ...] = (
     COORDINATOR_REQUESTED, CACHE_GATHER, CACHE_REMEMBER, CACHE_ARCHIVE, CLASSIFIER_JUDGE, CLASSIFIER_ARBITRATE,
-    REPORTER_SUMMARIZE, REPORTER_SPREADSHEET, *FETCHER_CLAIMS.values(), *CACHE_PAGES.values(),
+    REPORTER_SUMMARIZE, REPORTER_SPREADSHEET, *FETCHER_CLAIMS.values(),
+    *FETCHER_ITEMS.values(), *CACHE_PAGES.values(),
     *CACHE_PAGES_LATER.values(),
 )  # fmt: skip
