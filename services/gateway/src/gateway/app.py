@@ -7,9 +7,9 @@ from gateway import page
 from gateway.adapters.keyring import Keyring, secret_in
 from gateway.adapters.searches import Searches
 from gateway.adapters.server import HttpServer
-from gateway.adapters.sql.database import Database
 from gateway.adapters.sql.keys import SqlKeys
 from gateway.adapters.sql.promises import SqlPromises
+from gateway.adapters.sql.schema import SCHEMA
 from gateway.adapters.sql.shelf import SqlShelf
 from gateway.adapters.stream import StreamRules
 from gateway.domain.keys import LocalKey
@@ -22,6 +22,7 @@ from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
 from servicekit.feed import SearchFeed
 from servicekit.service import Service
+from servicekit.sql.database import Database
 
 
 def build(settings: GatewaySettings | None = None) -> Service:
@@ -30,7 +31,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
     bus = Bus(url=settings.nats_url, service="gateway")
     traffic = Traffic(most_running=settings.running_searches, longest_wait=settings.longest_wait)
     feed = SearchFeed(bus, tap=partial(_heard, traffic))
-    database = Database.of(settings.database_url, settings.data_dir)
+    database = Database.of(SCHEMA, settings.database_url, settings.data_dir)
     key = LocalKey(settings.api_key.get_secret_value())
     keys = Keyring(local=key, store=SqlKeys(database), secret=_secret(settings), herald=bus, clock=utc_now)
     bus.listen(KEY_REVOKED, keys.heard)

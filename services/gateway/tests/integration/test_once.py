@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.sql.database import Database
 from gateway.adapters.sql.promises import SqlPromises
+from gateway.adapters.sql.schema import SCHEMA
 from gateway.domain.once import Begun, InFlight, Mismatch, Reply
+from servicekit.sql.database import Database
 
 BODY = {"ufs": ["SP"], "sector": "vestuario"}
 ONCE = {"Idempotency-Key": "order-1"}
@@ -72,7 +73,7 @@ class TestPromises:
 
     @pytest.fixture
     async def promises(self, tmp_path: Path, clock: list[datetime]) -> Any:
-        async with Database.of(None, tmp_path) as database:
+        async with Database.of(SCHEMA, None, tmp_path) as database:
             yield SqlPromises(database, clock=lambda: clock[0])
 
     async def test_pass_to_the_next_with_the_same_id_when_the_first_died(self, promises: Any, clock: Any) -> None:

@@ -36,13 +36,17 @@ class Ledger(Protocol):
 
 
 class Shelf(Protocol):
-    """Where bids and answers are kept."""
+    """Where bids are kept."""
 
     async def bid(self, bid_id: BidId) -> StoredBid | None:
         """One bid by its id."""
 
     async def changes(self, bid_id: BidId) -> tuple[BidChanged, ...]:
         """What was amended of it, the newest first."""
+
+
+class Answers(Protocol):
+    """Where finished answers are kept."""
 
     async def remember(self, answer: Remember) -> None:
         """Keep where an answer lies."""
@@ -83,9 +87,9 @@ async def tell_bid(query: BidQuery, *, memory: Shelf) -> BidReply:
     return BidReply(bid=held.bid, seen_at=held.since, changes=await memory.changes(query.id))
 
 
-async def remember(command: Remember, _delivery: Delivery, *, memory: Shelf) -> AsyncIterator[Outgoing]:
+async def remember(command: Remember, _delivery: Delivery, *, answers: Answers) -> AsyncIterator[Outgoing]:
     """Keep a finished answer under its key."""
-    await memory.remember(command)
+    await answers.remember(command)
     return
     yield  # an effect alone: a handler is a generator even when nothing follows
 

@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cache.adapters.sql.database import Database
+from cache.adapters.sql.schema import storing
 from cache.adapters.sql.tables import answers, bid_history, bids, slices
 from cache.domain.ledger import OPEN_TODAY
 from contracts.when import day_of
+from servicekit.sql.database import Database
 
 STEP = 500
 """Rows that one transaction lets go."""
@@ -72,7 +73,7 @@ class SqlUpkeep:
 
     async def _let_bids_go(self, before: date, *, now: datetime) -> int:
         """Some bids published before a day, with their history; those that still take proposals stay."""
-        async with self._database.storing() as (connection, _seq):
+        async with storing(self._database) as (connection, _seq):
             old_days = sa.and_(slices.c.day < before, slices.c.day != OPEN_TODAY)
             await connection.execute(sa.delete(slices).where(old_days))
             over = sa.or_(bids.c.closes.is_(None), bids.c.closes < now)
@@ -86,7 +87,7 @@ class SqlUpkeep:
 
     async def _let_rows_go(self, table: sa.Table, old: "sa.ColumnElement[bool]") -> int:
         keys: Sequence[sa.Column[Any]] = list(table.primary_key)
-        async with self._database.storing() as (connection, _seq):
+        async with storing(self._database) as (connection, _seq):
             some = sa.select(*keys).where(old).limit(STEP)
             gone = await connection.execute(sa.delete(table).where(sa.tuple_(*keys).in_(some)))
             return gone.rowcount

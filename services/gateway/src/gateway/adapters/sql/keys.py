@@ -4,9 +4,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from gateway.adapters.sql.database import Database
 from gateway.adapters.sql.tables import api_keys
 from gateway.domain.keys import KeyRecord, Scope
+from servicekit.sql.database import Database
 
 LISTED = 1000
 
@@ -25,7 +25,7 @@ class SqlKeys:
 
     async def add(self, record: KeyRecord) -> None:
         """Keep a new key."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(
                 sa.insert(api_keys).values(
                     id=record.id,
@@ -39,7 +39,7 @@ class SqlKeys:
 
     async def revoke(self, key_id: str, *, at: datetime) -> bool:
         """End a key; False when there is none. A key that has ended keeps the moment when it did."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             found = await connection.execute(
                 sa.update(api_keys)
                 .where(api_keys.c.id == key_id)

@@ -7,10 +7,10 @@ from uuid import uuid4
 import orjson
 import sqlalchemy as sa
 
-from gateway.adapters.sql.database import Database, insert
 from gateway.adapters.sql.tables import promises
 from gateway.domain.once import Begun, InFlight, Mismatch, Reply
 from servicekit.clock import Clock
+from servicekit.sql.database import Database, insert
 
 KEPT_FOR: Final = timedelta(hours=24)
 ANSWERED_WITHIN: Final = timedelta(minutes=2)
@@ -31,7 +31,7 @@ class SqlPromises:
         fresh = {
             "tenant": tenant, "key": key, "fingerprint": fingerprint, "effect_id": uuid4().hex, "begun_at": now,
         }  # fmt: skip
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(sa.delete(promises).where(promises.c.begun_at < now - KEPT_FOR))
             made = await connection.execute(insert(connection, promises).values(fresh).on_conflict_do_nothing())
             if made.rowcount == 1:
@@ -48,7 +48,7 @@ class SqlPromises:
 
     async def keep(self, tenant: str, key: str, reply: Reply) -> None:
         """What every repeat is answered from now on."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(
                 sa.update(promises)
                 .where((promises.c.tenant == tenant) & (promises.c.key == key))
@@ -57,7 +57,7 @@ class SqlPromises:
 
     async def forget(self, tenant: str, key: str) -> None:
         """Nothing was done: the next try is the first."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(
                 sa.delete(promises).where(
                     (promises.c.tenant == tenant) & (promises.c.key == key) & promises.c.status.is_(None)
@@ -66,7 +66,7 @@ class SqlPromises:
 
     async def release(self, tenant: str, key: str) -> None:
         """Let the next try take it over at once, with the same id."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(
                 sa.update(promises)
                 .where((promises.c.tenant == tenant) & (promises.c.key == key) & promises.c.status.is_(None))

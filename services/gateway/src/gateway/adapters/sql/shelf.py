@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from contracts.query import SearchRequest
 from contracts.values import BidId, SearchId
-from gateway.adapters.sql.database import Database, insert
 from gateway.adapters.sql.tables import saved_searches, shown, triage
 from gateway.domain.shelf import Mark, SavedSearch, Triage
+from servicekit.sql.database import Database, insert
 
 MOST_SAVED: Final = 200
 SHOWN_FOR: Final = timedelta(days=180)
@@ -37,7 +37,7 @@ class SqlShelf:
             "updated_at": saved.updated_at,
         }
         mine = saved_searches.c.tenant == tenant
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             changed = await connection.execute(
                 sa.update(saved_searches).where(mine & (saved_searches.c.id == saved.id)).values(row)
             )
@@ -68,7 +68,7 @@ class SqlShelf:
 
     async def unsave(self, tenant: str, saved_id: str) -> bool:
         """Forget a saved search; False when there was none."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             gone = await connection.execute(
                 sa.delete(saved_searches).where((saved_searches.c.tenant == tenant) & (saved_searches.c.id == saved_id))
             )
@@ -78,7 +78,7 @@ class SqlShelf:
 
     async def mark(self, tenant: str, marked: Triage) -> None:
         """Mark a licitação, or mark it otherwise."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             newest = sa.select(sa.func.coalesce(sa.func.max(triage.c.seq), 0) + 1).where(triage.c.tenant == tenant)
             seq = (await connection.execute(newest)).scalar_one()
             values = {"mark": marked.mark, "note": marked.note, "updated_at": marked.updated_at, "seq": seq}
@@ -115,7 +115,7 @@ class SqlShelf:
 
     async def unmark(self, tenant: str, bid_id: BidId) -> bool:
         """Take a mark off; False when there was none."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             gone = await connection.execute(
                 sa.delete(triage).where((triage.c.tenant == tenant) & (triage.c.bid_id == bid_id))
             )
@@ -138,7 +138,7 @@ class SqlShelf:
 
     async def show(self, tenant: str, search_id: SearchId, bid_ids: Sequence[BidId], *, at: datetime) -> None:
         """Remember that a search showed these; the first one to show a licitação stays."""
-        async with self._database.storing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(sa.delete(shown).where(shown.c.at < at - SHOWN_FOR))
             rows = [{"tenant": tenant, "bid_id": each, "search_id": search_id, "at": at} for each in bid_ids]
             await connection.execute(insert(connection, shown).on_conflict_do_nothing(), rows)

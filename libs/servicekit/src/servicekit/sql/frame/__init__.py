@@ -1,0 +1,1 @@
+"""Alembic's own frame: services bring only their revisions."""
