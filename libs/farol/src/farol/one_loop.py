@@ -11,7 +11,10 @@ from farol.settings import tell_services
 from fetcher.app import build as build_fetcher
 from gateway.app import build as build_gateway
 from reporter.app import build as build_reporter
+from servicekit.health import Health, worst_of
 from servicekit.service import Service
+from servicekit.settings import TelemetrySettings
+from servicekit.telemetry.process import shown
 
 BUILDS: Mapping[str, Callable[[], Service]] = {
     "cache": build_cache,
@@ -29,7 +32,12 @@ async def services_in_one_loop(environment: Mapping[str, str]) -> AsyncIterator[
     """All services started; stopped in the reverse order."""
     tell_services(environment)
     services = await asyncio.to_thread(lambda: [build() for build in BUILDS.values()])
-    async with AsyncExitStack() as stack:
+
+    async def ready() -> Health:
+        found = await asyncio.gather(*(service.health() for service in services))
+        return worst_of({service.name: each for service, each in zip(services, found, strict=True)})
+
+    async with shown(TelemetrySettings(), ready=ready), AsyncExitStack() as stack:
         for service in services:
             await service.start()
             stack.push_async_callback(service.stop)

@@ -26,7 +26,7 @@ from farol.starting import (
 )
 from servicekit.logs import configure, log
 from servicekit.provision import provision
-from servicekit.settings import ServiceSettings
+from servicekit.settings import ServiceSettings, TelemetrySettings
 
 EXAMPLE: Final = ("--uf", "SP", "--uf", "MG", "--uf", "RS", "--sector", "alimentacao", "--days", "10")
 """The search that `make run` shows."""
@@ -146,8 +146,10 @@ async def _services(
         environment |= recorded.environment
         supervisor.keep("simulators", (sys.executable, "-m", "simulators", "--port", str(port)), environment)
         await until_listening(port)
-    for name in SERVICES:
-        supervisor.keep(name, (sys.executable, "-m", name), environment)
+    first = TelemetrySettings().metrics_port
+    for number, name in enumerate(SERVICES):
+        own = {"METRICS_PORT": str(first + number)} if first else {}
+        supervisor.keep(name, (sys.executable, "-m", name), environment | own)
     return recorded
 
 

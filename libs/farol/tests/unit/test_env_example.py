@@ -12,12 +12,12 @@ from fetcher.settings import FetcherSettings
 from gateway.settings import GatewaySettings
 from reporter.settings import ReporterSettings
 from servicekit.chain import TimeoutChain
-from servicekit.settings import ChainSettings
+from servicekit.settings import ChainSettings, TelemetrySettings
 
 EXAMPLE = Path(__file__).parents[4] / ".env.example"
 READERS: tuple[type[BaseSettings], ...] = (
     CacheSettings, ChainSettings, ClassifierSettings, CoordinatorSettings, FarolSettings, FetcherSettings,
-    GatewaySettings, ReporterSettings,
+    GatewaySettings, ReporterSettings, TelemetrySettings,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from nats.errors import SlowConsumerError
 
 from servicekit.errors import Unavailable
 from servicekit.logs import log
+from servicekit.telemetry.measures import CONNECTED, RECONNECTS
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -48,6 +49,7 @@ class Connection:
         """Connect; waits for the server for as long as it takes."""
         if self._client is None:
             self._client = await self.broker.connect()
+            CONNECTED.follow(lambda: float(self.connected), service=self.service)
 
     async def close(self) -> None:
         """Send what is still in the buffer, then close."""
@@ -98,6 +100,7 @@ class Connection:
             log.warning("bus.disconnected", service=self.service)
 
     async def _on_reconnected(self) -> None:
+        RECONNECTS.add(service=self.service)
         log.info("bus.reconnected", service=self.service)
         self._reconnected.set()
         self._reconnected = asyncio.Event()

@@ -34,6 +34,7 @@ from servicekit.gate import FETCH_TIME, Gate
 from servicekit.logs import log
 from servicekit.outcomes import first_faults, leading, one_line, retry_delay
 from servicekit.publishing import Publisher
+from servicekit.telemetry.measures import DEAD_LETTERS, HANDLE_SECONDS, HANDLED, PAUSED, REDELIVERIES, RUNNING
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -188,6 +189,9 @@ class Consumption(Generic[M]):
             await self._give_back(run)
             return
         self._runs[sequence] = run
+        RUNNING.set(len(self._runs), consumer=self.consumer.durable)
+        if run.number > 1:
+            REDELIVERIES.add(consumer=self.consumer.durable)
         beat = asyncio.create_task(self._beat(run))
         try:
             if kills_its_takers(
@@ -202,6 +206,7 @@ class Consumption(Generic[M]):
         finally:
             beat.cancel()
             self._runs.pop(sequence, None)
+            RUNNING.set(len(self._runs), consumer=self.consumer.durable)
             if self._probe is run:
                 self._resume()
             run.settled.set()
@@ -223,10 +228,13 @@ class Consumption(Generic[M]):
                     continue
             beat.cancel()
             outcome = await self._settle(run, error)
+            seconds = perf_counter() - began
+            HANDLED.add(consumer=self.consumer.durable, outcome=outcome)
+            HANDLE_SECONDS.observe(seconds, consumer=self.consumer.durable)
             log.debug(
                 "message.handled",
                 subject=run.raw.subject, consumer=self.consumer.durable, delivery=run.number,
-                outcome=outcome, ms=round((perf_counter() - began) * 1000, 1),
+                outcome=outcome, ms=round(seconds * 1000, 1),
             )  # fmt: skip
             return
 
@@ -357,6 +365,7 @@ class Consumption(Generic[M]):
             return "retried"
         await _quietly(raw.term())
         self._spent.pop(run.sequence, None)
+        DEAD_LETTERS.add(consumer=self.consumer.durable)
         log.error(
             "message.dead_lettered", consumer=self.consumer.durable, subject=raw.subject, sequence=run.sequence,
             reason=reason, detail=one_line(detail),
@@ -374,6 +383,7 @@ class Consumption(Generic[M]):
             self._resumed.clear()
             if self._gate is not None:
                 self._gate.pause()
+            PAUSED.set(1, consumer=self.consumer.durable)
             log.warning("consumer.paused", consumer=self.consumer.durable, dependency=error.dependency)
         if self._probe is run:
             await self._rest(retry_delay(error.delay, run.misses))
@@ -389,6 +399,7 @@ class Consumption(Generic[M]):
 
     def _resume(self) -> None:
         self._probe = None
+        PAUSED.set(0, consumer=self.consumer.durable)
         self._resumed.set()
         if self._gate is not None:
             self._gate.resume()

@@ -48,11 +48,20 @@ async def examine(
         *(_one(check, HealthStatus.UNHEALTHY, limit) for check in required.values()),
         *(_one(check, HealthStatus.DEGRADED, limit) for check in helpers.values()),
     )
-    found = {result.status for result in results}
+    return _of(dict(zip(names, results, strict=True)))
+
+
+def worst_of(parts: Mapping[str, Health]) -> Health:
+    """Several parts as one: each check under the name of its part."""
+    return _of({f"{part}.{name}": check for part, health in parts.items() for name, check in health.checks.items()})
+
+
+def _of(checks: dict[str, CheckResult]) -> Health:
+    found = {check.status for check in checks.values()}
     worst = next(
         (status for status in (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED) if status in found), HealthStatus.HEALTHY
     )
-    return Health(status=worst, checks=dict(zip(names, results, strict=True)))
+    return Health(status=worst, checks=checks)
 
 
 async def _one(check: Check, failure: HealthStatus, limit: timedelta) -> CheckResult:

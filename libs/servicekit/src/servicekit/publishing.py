@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from time import perf_counter
 from uuid import uuid4
 
 import nats.errors
@@ -14,6 +15,7 @@ from servicekit.envelope import MSG_ID, PUBLISH_TOKEN, Ack, headers_for
 from servicekit.errors import AlreadyInFlight, Fenced, Rejected, Unavailable
 from servicekit.logs import log
 from servicekit.reading import Reader
+from servicekit.telemetry.measures import PUBLISH_SECONDS, PUBLISHED
 
 TRY_TIME = 2.0
 """An acknowledgement takes well under a millisecond; the rest is a server that restarts."""
@@ -53,7 +55,20 @@ class Publisher:
             headers["Nats-Expected-Last-Subject-Sequence-Subject"] = LEASE.subject(
                 search_id=search_id_of(outgoing.subject)
             )
-        return await self._store(stream.name, outgoing.subject, outgoing.body, headers)
+        began, outcome = perf_counter(), "failed"
+        try:
+            ack = await self._store(stream.name, outgoing.subject, outgoing.body, headers)
+            outcome = "duplicate" if ack.duplicate else "stored"
+        except AlreadyInFlight:
+            outcome = "in_flight"
+            raise
+        except Fenced:
+            outcome = "fenced"
+            raise
+        finally:
+            PUBLISHED.add(topic=outgoing.topic.name, outcome=outcome)
+        PUBLISH_SECONDS.observe(perf_counter() - began)
+        return ack
 
     async def dead_letter(self, stream: str, consumer: str, body: bytes, headers: Mapping[str, str]) -> Ack:
         """Keep what was given up."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from servicekit.bus import Bus
+from servicekit.health import Health, examine
 from servicekit.logs import configure, log
-from servicekit.settings import ServiceSettings
+from servicekit.settings import ServiceSettings, TelemetrySettings
+from servicekit.telemetry.process import shown
 
 
 @dataclass
@@ -42,13 +44,22 @@ class Service:
             finally:
                 await self.bus.stop()
 
+    async def health(self) -> Health:
+        """Whether it can do its work now."""
+        return await examine({"bus": self.bus.check})
+
 
 def main(build: Callable[[], Service]) -> None:
     """Run one service until SIGTERM or SIGINT."""
     configure(ServiceSettings().log_level, "farol")
     service = build()
     configure(ServiceSettings().log_level, service.name)
-    asyncio.run(run(service))
+    asyncio.run(_shown(service))
+
+
+async def _shown(service: Service) -> None:
+    async with shown(TelemetrySettings(), ready=service.health):
+        await run(service)
 
 
 async def run(service: Service) -> None:

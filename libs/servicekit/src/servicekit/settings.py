@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -31,3 +31,16 @@ class ChainSettings(BaseSettings):
     per_uf_degraded: str | None = Field(None, validation_alias="PNCP_TIMEOUT_PER_UF_DEGRADED")
     per_modality: str | None = Field(None, validation_alias="PNCP_TIMEOUT_PER_MODALITY")
     http: str | None = Field(None, validation_alias="PNCP_TIMEOUT_HTTP")
+
+
+class TelemetrySettings(BaseSettings):
+    """What a process shows of itself, and to whom."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    metrics_enabled: bool = Field(default=True, validation_alias="METRICS_ENABLED")
+    metrics_token: SecretStr = Field(default=SecretStr(""), validation_alias="METRICS_TOKEN")
+    """What whoever asks for /metrics has to show; empty: nothing."""
+    metrics_host: str = Field(default="127.0.0.1", validation_alias="METRICS_HOST")
+    metrics_port: int | None = Field(default=None, ge=0, le=65535, validation_alias="METRICS_PORT")
+    """Where a process answers /metrics, /health/live and /health/ready; None: nowhere (the gateway's own port does)."""

@@ -5,7 +5,6 @@ from datetime import timedelta
 from functools import partial
 
 from cache.adapters.bells import Bells
-from cache.adapters.every import Every
 from cache.adapters.sql.answers import SqlAnswers
 from cache.adapters.sql.schema import SCHEMA
 from cache.adapters.sql.store import SqlMemory
@@ -30,12 +29,15 @@ from contracts.subjects import (
 )
 from servicekit.bus import Bus
 from servicekit.clock import utc_now
+from servicekit.every import Every
 from servicekit.logs import log
 from servicekit.service import Service
 from servicekit.sql.database import Database
+from servicekit.telemetry.measures import LEDGER_AGE
 
 UPKEEP = timedelta(hours=1)
 INGEST = timedelta(seconds=30)
+LEDGER_AGE_EVERY = timedelta(seconds=60)
 
 
 def build(settings: CacheSettings | None = None) -> Service:
@@ -70,7 +72,7 @@ def build(settings: CacheSettings | None = None) -> Service:
     bus.answer(STORED_BID, partial(tell_bid, memory=memory))
     bus.answer(LEDGER, filler.tell)
     bus.answer(FILL, filler.fill)
-    jobs = (_upkeep(settings, database), *((ingest,) if settings.ingest == "on" else ()))
+    jobs = (_upkeep(settings, database), _ledger_age(memory), *((ingest,) if settings.ingest == "on" else ()))
     return Service(name="cache", bus=bus, parts=(database, *jobs))
 
 
@@ -90,6 +92,15 @@ def _upkeep(settings: CacheSettings, database: Database) -> Every:
             log.info("memory_pruned", bids=gone.bids, versions=gone.versions, answers=gone.answers)
 
     return Every(UPKEEP, prune, name="upkeep")
+
+
+def _ledger_age(memory: SqlMemory) -> Every:
+    async def measure() -> None:
+        now = utc_now()
+        for source, at in (await memory.newest_read()).items():
+            LEDGER_AGE.set((now - at).total_seconds(), source=source)
+
+    return Every(LEDGER_AGE_EVERY, measure, name="ledger_age")
 
 
 def _retry_delay() -> timedelta:

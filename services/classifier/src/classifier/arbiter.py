@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from time import perf_counter
 from typing import Protocol
 
 from classifier.domain.arbitration import (
@@ -28,6 +29,7 @@ from contracts.classification import AcceptedBid, RejectedBid, UncertainBid
 from contracts.verdict import Lens
 from servicekit.clock import Clock
 from servicekit.logs import log
+from servicekit.telemetry.measures import LLM_CALLS, LLM_SECONDS, LLM_TOKENS, LLM_USD
 
 _TRIES = 2
 """An answer of another shape is asked for once more."""
@@ -135,18 +137,22 @@ class Arbiter:
         most = sum(len(message["content"]) for message in messages) // _CHARACTERS_A_TOKEN
         held = self._prices.of(asked=most, answered=MAX_TOKENS)
         if not self._budget.take(held, now=self._clock()):
+            LLM_CALLS.add(outcome="budget")
             return Why.BUDGET
-        spent = held
+        spent, outcome, began = held, "cut", perf_counter()
         try:
             if not self._breaker.lets(self._clock()):
-                spent = Decimal(0)
+                spent, outcome = Decimal(0), "breaker"
                 return Why.BREAKER
             async with asyncio.timeout(self._limits.call.total_seconds()):
                 said = await self._reader.ask(messages)
             self._breaker.succeeded()
-            spent = self._prices.of(asked=said.asked_tokens, answered=said.answered_tokens)
+            spent, outcome = self._prices.of(asked=said.asked_tokens, answered=said.answered_tokens), "ok"
+            LLM_TOKENS.add(said.asked_tokens, kind="asked")
+            LLM_TOKENS.add(said.answered_tokens, kind="answered")
         except (LlmAway, TimeoutError) as exc:
             code = exc.code if isinstance(exc, LlmAway) else "llm.timeout"
+            outcome = {"llm.timeout": "timeout", "llm.rate_limited": "rate_limited"}.get(code, "away")
             after = exc.retry_after if isinstance(exc, LlmAway) else None
             if self._breaker.failed(self._clock(), retry_after=after):
                 log.warning("llm_breaker_open", reason=code)
@@ -158,3 +164,7 @@ class Arbiter:
             return said
         finally:
             self._budget.settle(held, spent)
+            LLM_CALLS.add(outcome=outcome)
+            LLM_USD.add(float(spent))
+            if outcome != "breaker":
+                LLM_SECONDS.observe(perf_counter() - began, outcome=outcome)

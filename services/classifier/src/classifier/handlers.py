@@ -22,6 +22,7 @@ from contracts.classification import (
 from contracts.subjects import ARBITRATED, JUDGED, Outgoing
 from servicekit.bus import Delivery
 from servicekit.logs import log
+from servicekit.telemetry.measures import FILTER_DECISIONS
 
 T = TypeVar("T", AcceptedBid, RejectedBid, UncertainBid)
 
@@ -57,6 +58,8 @@ async def judge(command: JudgeBids, _delivery: Delivery, *, bench: Bench) -> Asy
         )  # fmt: skip
         if number % _BREATH == 0:
             await asyncio.sleep(0)
+    for outcome in outcomes:
+        _count(outcome)
     for judged in parts_of(command, outcomes, catalogue_version=bench.judge.version):
         yield JUDGED.message(judged, search_id=judged.search_id, batch=judged.batch, part=judged.part)
 
@@ -76,6 +79,16 @@ async def arbitrate(command: ArbitrateBids, _delivery: Delivery, *, arbiter: Arb
         accepted=tuple(_only(AcceptedBid, verdicts)), rejected=tuple(_only(RejectedBid, verdicts)),
     )  # fmt: skip
     yield ARBITRATED.message(fact, search_id=fact.search_id, batch=fact.batch)
+
+
+def _count(outcome: Outcome) -> None:
+    match outcome:
+        case RejectedBid():
+            FILTER_DECISIONS.add(decision="rejected", reason=outcome.reason)
+        case AcceptedBid():
+            FILTER_DECISIONS.add(decision="accepted", reason=outcome.verdict.relevance_source)
+        case UncertainBid():
+            FILTER_DECISIONS.add(decision="uncertain", reason=outcome.verdict.relevance_source)
 
 
 def parts_of(command: JudgeBids, outcomes: Sequence[Outcome], *, catalogue_version: str) -> Iterator[Judged]:

@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -36,6 +36,7 @@ from servicekit.bus import Delivery
 from servicekit.clock import Clock
 from servicekit.errors import Unavailable
 from servicekit.logs import log
+from servicekit.telemetry.measures import ACTIVE_SEARCHES, COVERAGE_PCT, SEARCH_SECONDS, SEARCHES
 
 FIRST_ROWS = 10
 """Rows that the terminal fact itself carries at most ..."""
@@ -80,14 +81,24 @@ async def run_search(
     """Hold one search from request to `closed`. It yields nothing: its facts go out under its lease."""
     async with hold(requested.search_id) as search:
         if search.state.closed is None:
-            await _plan(search, requested, budgets=budgets)
-            await _gather(search, requested, clock=clock)
-            await _arbitrate(search, requested, clock=clock)
-            await _complete(search, deadline=requested.deadline, clock=clock)
+            with _counted_as_active():
+                await _plan(search, requested, budgets=budgets)
+                await _gather(search, requested, clock=clock)
+                await _arbitrate(search, requested, clock=clock)
+                await _complete(search, deadline=requested.deadline, clock=clock)
             await _report(search, requested, clock=clock)
         await _archive(search)
     return
     yield  # the bus takes a generator
+
+
+@contextmanager
+def _counted_as_active() -> Iterator[None]:
+    ACTIVE_SEARCHES.add(1)
+    try:
+        yield
+    finally:
+        ACTIVE_SEARCHES.add(-1)
 
 
 async def _plan(search: Followed, requested: Requested, *, budgets: Budgets) -> None:
@@ -154,13 +165,17 @@ async def _complete(search: Followed, *, deadline: datetime, clock: Clock) -> No
         ref = await _put(search, answer, packed, by=deadline, clock=clock)
     breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
     await search.publish(COMPLETED.message(_completed(answer, ref), search_id=answer.search_id))
+    seconds = (answer.finished_at - answer.created_at).total_seconds()
+    SEARCHES.add(status=answer.status)
+    SEARCH_SECONDS.observe(seconds, status=answer.status)
+    COVERAGE_PCT.observe(answer.coverage.coverage_pct)
     log.info("filter_complete", rejected_by=breakdown, **answer.counts.model_dump())
     log.info(
         "search_complete",
         status=str(answer.status),
         coverage_pct=answer.coverage.coverage_pct,
         results=len(answer.results),
-        duration_ms=int((answer.finished_at - answer.created_at).total_seconds() * 1000),
+        duration_ms=int(seconds * 1000),
     )
     await _tell_progress(search, clock=clock)
 

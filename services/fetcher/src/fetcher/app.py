@@ -24,9 +24,10 @@ from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
 from servicekit.service import Service
 from servicekit.shared.breaker import Breaker
-from servicekit.shared.circuit import Policy
+from servicekit.shared.circuit import Policy, State
 from servicekit.shared.link import RedisLink
 from servicekit.shared.rate import SourceRate
+from servicekit.telemetry.measures import BREAKER_DEGRADED, CIRCUITS_OPEN, SOURCE_RATE, SOURCE_WAITING
 
 UF_LEAST_CALLS = 10
 """Half of what the whole source's circuit needs: a sick UF is closed off before it closes the source."""
@@ -48,10 +49,14 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     )
     for reader, rate in readers:
         source = reader.source
+        bucket = SourceRate(source, rate, link=link, processes=settings.fetcher_max_processes)
+        lane = Lane(bucket)
+        breaker = _breaker(source, settings, chain, link=link, transitions=transitions)
+        _measured(bucket, lane, breaker, source)
         engine = Engine(
             reader=reader,
-            lane=Lane(SourceRate(source, rate, link=link, processes=settings.fetcher_max_processes)),
-            guard=Guard(_breaker(source, settings, chain, link=link, transitions=transitions)),
+            lane=lane,
+            guard=Guard(breaker),
             limits=limits_of(source, chain),
             now=utc_now,
             chance=random.SystemRandom().random,
@@ -64,6 +69,13 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     bus.listen(BELL, open_claims.hear)
     parts: list[AbstractAsyncContextManager[Any]] = [pncp, pcp, transitions]
     return Service(name="fetcher", bus=bus, parts=parts if link is None else [link, *parts])
+
+
+def _measured(bucket: SourceRate, lane: Lane, breaker: Breaker, source: Source) -> None:
+    SOURCE_RATE.follow(lambda: bucket.rate, source=source)
+    SOURCE_WAITING.follow(lambda: lane.waiting, source=source)
+    BREAKER_DEGRADED.follow(lambda: breaker.state is not State.CLOSED, source=source)
+    CIRCUITS_OPEN.follow(lambda: breaker.parts_not_closed, source=source)
 
 
 def _breaker(

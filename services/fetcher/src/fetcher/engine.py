@@ -21,6 +21,7 @@ from fetcher.guard import REFUSED, Guard, refusal
 from fetcher.lane import Lane, Ticket
 from servicekit.clock import Clock
 from servicekit.logs import log
+from servicekit.telemetry.measures import PAGES_FETCHED, RECORDS_FETCHED, RETRIES
 
 PAGES_AT_ONCE = 64
 """Pages of one range that wait or travel at once."""
@@ -194,6 +195,7 @@ class Engine:
             if attempt == TRIES or not self._may_ask_again(run, ask, pause):
                 break
             self.counted[f"again.{failure.code}"] += 1
+            RETRIES.add(source=run.claim.source)
             await asyncio.sleep(pause.total_seconds())
         run.exhausted[failure.code] += 1
         raise failure
@@ -275,6 +277,8 @@ class _RangeFetch:
             self._send(step, self._walk.take(step, listing))
 
     def _send(self, step: Step, bids: tuple[Licitacao, ...]) -> None:
+        PAGES_FETCHED.add(source=self._run.claim.source)
+        RECORDS_FETCHED.add(len(bids), source=self._run.claim.source)
         parts = split(bids)
         for number, part in enumerate(parts, start=1):
             page = PageFetched(

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from fetcher.domain.attempts import AttemptFailed
 from servicekit.shared.breaker import Admission, Breaker
 from servicekit.shared.circuit import Outcome, State
+from servicekit.telemetry.measures import API_ERRORS, FETCH_SECONDS
 
 REFUSED: Final = "breaker.open"
 RECENTLY: Final = timedelta(minutes=2)
@@ -58,20 +59,30 @@ class Guard:
         """The call's result; AttemptFailed with `breaker.open` when it is refused."""
         admission = await self._breaker.admit(uf)
         if not admission.allowed:
+            API_ERRORS.add(source=self._breaker.source, outcome="breaker")
             raise refusal()
         began = asyncio.get_running_loop().time()
         try:
             result = await make()
         except AttemptFailed as failed:
-            self._ended(admission, outcome_of(failed.code), began)
+            outcome = outcome_of(failed.code)
+            self._count(outcome.value if outcome else "cut", began)
+            self._ended(admission, outcome, began)
             raise
         except BaseException:
             took = asyncio.get_running_loop().time() - began
+            self._count("cut", began)
             self._ended(admission, Outcome.TIMEOUT if took >= SLOW.total_seconds() else None, began)
             raise
         # Nothing is awaited between a page's arrival and its way out: a cut could fall between.
+        self._count("ok", began)
         self._ended(admission, Outcome.OK, began)
         return result
+
+    def _count(self, outcome: str, began: float) -> None:
+        FETCH_SECONDS.observe(asyncio.get_running_loop().time() - began, source=self._breaker.source, outcome=outcome)
+        if outcome != "ok":
+            API_ERRORS.add(source=self._breaker.source, outcome=outcome)
 
     def _ended(self, admission: Admission, outcome: Outcome | None, began: float) -> None:
         took = asyncio.get_running_loop().time() - began

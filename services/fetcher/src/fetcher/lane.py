@@ -63,6 +63,11 @@ class Lane:
                 self._free += 1
             self._advance()
 
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come."""
+        return len(self._queue)
+
     def dismiss(self, place: str | None, error: Callable[[], Exception]) -> None:
         """Send away whoever waits for this place, or everybody: their requests would be refused."""
         for ticket in self._queue.take_out(place):

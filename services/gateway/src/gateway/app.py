@@ -15,6 +15,7 @@ from gateway.adapters.stream import StreamRules
 from gateway.domain.keys import LocalKey
 from gateway.domain.traffic import Quota, Traffic
 from gateway.http import create_http
+from gateway.routes import metrics
 from gateway.routes.ports import Desk
 from gateway.settings import GatewaySettings
 from servicekit.bus import Bus
@@ -22,7 +23,9 @@ from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
 from servicekit.feed import SearchFeed
 from servicekit.service import Service
+from servicekit.settings import TelemetrySettings
 from servicekit.sql.database import Database
+from servicekit.telemetry.measures import SSE_CLIENTS
 
 
 def build(settings: GatewaySettings | None = None) -> Service:
@@ -42,6 +45,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
         capacity=settings.watched_searches,
         rules=StreamRules(ping=settings.stream_ping, life=settings.stream_life),
     )
+    SSE_CLIENTS.follow(lambda: known.streams)
     desk = Desk(
         publisher=bus,
         asker=bus,
@@ -59,8 +63,9 @@ def build(settings: GatewaySettings | None = None) -> Service:
         traffic=traffic,
         quota=Quota(settings.requests_per_minute),
     )
+    counted = metrics.router(TelemetrySettings().metrics_token)
     server = HttpServer(
-        create_http(desk, pages=(page.router(),), origins=settings.cors_origins),
+        create_http(desk, pages=(page.router(), counted), origins=settings.cors_origins),
         host=settings.http_host,
         port=settings.http_port,
         before_shutdown=known.end_streams,

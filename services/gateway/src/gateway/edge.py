@@ -5,6 +5,7 @@ import re
 from collections import deque
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
+from time import perf_counter
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ from gateway.routes.ports import Door
 from servicekit.correlation import correlated, new_correlation_id
 from servicekit.errors import Transient
 from servicekit.logs import log
+from servicekit.telemetry.measures import HTTP_REQUESTS, HTTP_SECONDS
 
 COOKIE: Final = "farol_sessao"
 MAX_BODY: Final = 64 * 1024
@@ -29,7 +31,8 @@ _DRAINED: Final = 4 * 1024 * 1024
 _BODY_WITHIN: Final = 10.0
 _DRAIN_WITHIN: Final = 2.0
 SIGN_IN: Final = "/entrar"
-_OPEN: Final = ("/v1/health", "/v1/openapi.json", "/static/", SIGN_IN, "/favicon.ico")
+_OPEN: Final = ("/metrics", "/v1/health", "/v1/openapi.json", "/static/", SIGN_IN, "/favicon.ico")
+_COUNTED_AS_ONE: Final = ("/v1/admin", "/v1/health", "/v1/saved-searches", "/v1/triage", "/static")
 _SANE: Final = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HEADERS: Final = {
@@ -62,7 +65,7 @@ class Edge:
         headers = Headers(scope=scope)
         correlation_id = _correlation_id(headers)
         scope.setdefault("state", {})["correlation_id"] = correlation_id
-        started = False
+        started, began = False, perf_counter()
 
         async def finish(message: Message) -> None:
             nonlocal started
@@ -70,6 +73,7 @@ class Edge:
                 started = True
                 _complete(message, scope, correlation_id)
                 self._told(message, scope)
+                _count(message, scope, perf_counter() - began)
             await send(message)
 
         with correlated(correlation_id), structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
@@ -127,6 +131,14 @@ class Edge:
                 policy, state = f'{policy}, "searches";q={searches[0]}', f'{state}, "searches";r={searches[1]}'
             headers["RateLimit-Policy"] = policy
             headers["RateLimit"] = state
+
+
+def _count(message: Message, scope: Scope, seconds: float) -> None:
+    path = str(getattr(scope.get("route"), "path", ""))
+    path = next((each for each in _COUNTED_AS_ONE if path.startswith(each)), path)
+    route = path if path.startswith(("/v1/", "/metrics", "/static")) or not path else "page"
+    HTTP_REQUESTS.add(route=route, method=scope["method"], status=f"{message['status'] // 100}xx")
+    HTTP_SECONDS.observe(seconds, route=route)
 
 
 def _opened_by(path: str) -> frozenset[KeyScope]:

@@ -179,6 +179,11 @@ class Breaker:
         self._sick_at: float | None = None
         self._tokens = (f"{uuid.uuid4().hex}:{number}" for number in itertools.count())
 
+    @property
+    def source(self) -> str:
+        """Whose calls it lets through."""
+        return self._source
+
     async def admit(self, part: str | None = None) -> Admission:
         """Consent or refusal, at once."""
         token = next(self._tokens)
@@ -214,6 +219,12 @@ class Breaker:
         if self._alone:
             return self._circuit(self._source, self._policy).state
         return self._seen.get(self._source, _Seen()).state
+
+    @property
+    def parts_not_closed(self) -> int:
+        """Parts of the source whose circuit this process last saw open or half open."""
+        known = self._own if self._alone else self._seen
+        return sum(each.state is not State.CLOSED for name, each in known.items() if name != self._source)
 
     async def _settle(self, admission: Admission, marks: dict[str, Mark]) -> None:
         circuits = self._of(admission.part)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from cache.domain.batches import StoredBid
 from cache.domain.gathering import Gathering
 from cache.domain.ledger import SliceRecord
-from contracts.fetch import Bell, BellKind, FetchClaim, PageFetched, RangeEnded
-from contracts.memory import Gather
+from contracts.fetch import Bell, BellKind, FetchClaim, PageFetched, RangeEnded, SliceStatus
+from contracts.memory import Gather, Gathered
 from contracts.places import NATIONAL, UF
 from contracts.subjects import BELL, CANCELLED, CLAIM, COMPLETED, GATHERED, JUDGE, Outgoing
 from contracts.values import Modalidade, Source
@@ -17,6 +17,7 @@ from servicekit.bus import Delivery, Stored
 from servicekit.clock import Clock
 from servicekit.errors import AlreadyInFlight, DependencyAway
 from servicekit.logs import log
+from servicekit.telemetry.measures import CACHE_HITS, CACHE_MISSES
 
 TICK = timedelta(seconds=2)
 """Bells are lossy: so often a gather looks of itself."""
@@ -296,6 +297,7 @@ class _Run:
             for outgoing in self._ready({uf} | without):
                 yield outgoing
             fact = self._state.report(uf, pages=await self._pages(uf), now=self._now())
+            _count(fact)
             yield GATHERED.message(fact, search_id=fact.search_id, source=fact.source, uf=fact.uf)
 
     async def _read_again(self, uf: UF) -> AsyncIterator[Outgoing]:
@@ -315,6 +317,12 @@ class _Run:
         except DependencyAway:
             self._lost()
             return 0
+
+
+def _count(fact: Gathered) -> None:
+    stored = sum(run.days for run in fact.runs if run.status is SliceStatus.COMPLETE and not run.live)
+    CACHE_HITS.add(stored, level="ledger")
+    CACHE_MISSES.add(sum(run.days for run in fact.runs) - stored, level="ledger")
 
 
 def _wanted(claim: FetchClaim) -> Outgoing:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from contracts.classification import Judged
 from contracts.fold import SearchState
 from contracts.report import ObjectRef
 from contracts.search import Lease
@@ -16,6 +17,7 @@ from servicekit.clock import Clock
 from servicekit.errors import Abandoned, FeedOverflow, Fenced, Unavailable
 from servicekit.feed import SearchFeed
 from servicekit.logs import log
+from servicekit.telemetry.measures import FIRST_RESULT_SECONDS
 
 READ_AGAIN = 0.05
 """Seconds before a follower that fell behind reads on; the bus itself waits for a server that is away."""
@@ -33,6 +35,7 @@ class FollowedSearch:
         self._read_to = 0
         """How far the log was read. Our own facts are folded before the feed brings them, so the fold's last sequence
         says nothing of the facts of others before it."""
+        self._first_told = False
         self.state = state
 
     async def follow(self, feed: SearchFeed) -> None:
@@ -95,6 +98,11 @@ class FollowedSearch:
             log.warning("fact_unreadable", subject=stored.subject, sequence=stored.sequence)
             return
         self.take(stored.sequence, fact)
+        if not self._first_told and isinstance(fact, Judged) and fact.accepted:
+            self._first_told = True
+            # What came before our lease was measured by whoever held the search then.
+            if stored.sequence > self._lease and self.state.requested is not None:
+                FIRST_RESULT_SECONDS.observe((stored.time - self.state.requested.created_at).total_seconds())
 
     def _check(self) -> None:
         if self.state.lease_sequence > self._lease:

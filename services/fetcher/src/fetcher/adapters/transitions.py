@@ -15,6 +15,7 @@ from servicekit.clock import Clock
 from servicekit.errors import Unavailable
 from servicekit.logs import log
 from servicekit.shared.circuit import Change, State
+from servicekit.telemetry.measures import CIRCUIT_CHANGES
 
 WAITING: Final = 1000
 """Transitions while the bus is away; a circuit has a few in an hour."""
@@ -52,6 +53,7 @@ class Transitions:
     def tell(self, change: Change) -> None:
         """A circuit of a source changed, and this process brought it about."""
         fact = self._fact(change)
+        CIRCUIT_CHANGES.add(source=fact.source, scope="uf" if fact.uf else "source", after=fact.after)
         log.warning(
             "breaker.changed",
             source=fact.source,

@@ -39,6 +39,9 @@ class FairQueue(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._flows)
 
+    def __len__(self) -> int:
+        return sum(len(flow.firsts) + len(flow.others) for flow in self._flows)
+
     def push(self, flow: Flow[T], ticket: T, *, first: bool) -> None:
         """Let a ticket wait; a first page tells how much there is and goes before the flow's others."""
         (flow.firsts if first else flow.others)[ticket] = None

@@ -68,6 +68,13 @@ class SqlLedger:
             )
             return {(UF(uf), Modalidade(modalidade)): upto for uf, modalidade, upto in rows}
 
+    async def newest_read(self) -> dict[Source, datetime]:
+        """When a slice of each source was last read to its end."""
+        newest = sa.func.max(slices.c.done_at, type_=slices.c.done_at.type)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(sa.select(slices.c.source, newest).group_by(slices.c.source))
+            return {Source(source): at for source, at in rows if at is not None}
+
     async def audits(self, source: Source) -> list[LedgerGap]:
         """The last audit of each UF and modalidade, whatever it found."""
         async with self._database.reading() as connection:

@@ -1,8 +1,8 @@
 import asyncio
 from datetime import timedelta
 
-from cache.adapters.every import Every
 from servicekit.errors import DependencyAway
+from servicekit.every import Every
 
 RARELY = timedelta(hours=1)
 

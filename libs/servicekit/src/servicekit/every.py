@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Self
 
 from servicekit.errors import Transient
 from servicekit.logs import log
+from servicekit.telemetry.measures import JOB_RUNS, JOB_SUCCESS
 
 AT_LEAST = timedelta(milliseconds=500)
 """Between two turns, however often it is nudged."""
@@ -47,16 +49,19 @@ class Every:
     async def _run(self) -> None:
         failing = False
         while True:
+            outcome = "failed"
             try:
                 await self._job()
             except Transient as exc:
                 if not failing:
                     log.warning("job.waits", job=self._name, code=exc.code)
-                failing = True
+                failing, outcome = True, "waits"
             except Exception:  # noqa: BLE001 - one bad turn must not end the turns after it
                 log.exception("job.failed", job=self._name)
             else:
-                failing = False
+                failing, outcome = False, "ok"
+                JOB_SUCCESS.set(time.time(), job=self._name)
+            JOB_RUNS.add(job=self._name, outcome=outcome)
             pause = self._interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -1,0 +1,1 @@
+"""What is seen from inside a process: metrics, traces, and the port where they are asked for."""
