@@ -31,7 +31,7 @@ def opens(token: SecretStr, authorization: str) -> bool:
 
 
 class Port:
-    """Answers until it is left. It shares the loop with what it tells of: a stuck loop answers nothing, as it should."""
+    """Answers until it is left. It shares the loop with what it tells of: stuck, it is silent, as it should."""
 
     def __init__(self, host: str, port: int, *, token: SecretStr, ready: Callable[[], Awaitable[Health]]) -> None:
         self._host = host
