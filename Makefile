@@ -14,6 +14,8 @@ ONCE ?=
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(shell command -v $(PYTHON) 2>/dev/null)
 export UV_PROJECT_ENVIRONMENT := .venv
+# Two files of tests at a time: most of them wait for servers, and a file's servers are its own.
+PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile
 
 .PHONY: help setup run check static test system soak bench schemas format clean
 
@@ -27,7 +29,7 @@ run: .venv/.run ## start on recorded data, show an example search, serve until C
 	FAROL_SOURCES="$${FAROL_SOURCES:-recorded}" exec $(BIN)/farol up $(if $(PORT),--port $(PORT)) --example $(if $(filter-out 0,$(ONCE)),--once)
 
 check: static ## format, lint, types, imports, schemas, unit tests
-	$(BIN)/pytest -q $(wildcard libs/*/tests/unit services/*/tests/unit)
+	$(PYTEST) $(wildcard libs/*/tests/unit services/*/tests/unit)
 
 static: .venv/.dev
 	$(BIN)/ruff format --check --quiet .
@@ -41,10 +43,10 @@ static: .venv/.dev
 	  echo 'no __init__.py under tests/: with them two test files of one name become one'; exit 1; fi
 
 test: static system ## what CI runs: check and every test, with line coverage
-	$(BIN)/pytest -q -m 'not soak' --cov --cov-report=term:skip-covered
+	$(PYTEST) -m 'not soak' --cov --cov-report=term:skip-covered
 
 soak: .venv/.dev system ## the full counts of the long proofs
-	$(BIN)/pytest -q -m soak
+	$(PYTEST) -m soak
 
 bench: .venv/.run ## measure
 	$(BIN)/farol bench
