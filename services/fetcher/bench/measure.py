@@ -21,6 +21,7 @@ from contracts.places import UF, UFS
 from contracts.values import Modalidade, Source
 from fetcher.adapters.http import SourceHttp
 from fetcher.adapters.pncp import PncpReader
+from fetcher.asking import Asker
 from fetcher.clocks import Limits
 from fetcher.engine import Engine, Fact
 from fetcher.guard import Guard
@@ -166,11 +167,13 @@ def _engine(http: SourceHttp, *, rate: float, link: RedisLink | None) -> Engine:
     policy = Policy()
     return Engine(
         reader=PncpReader(http),
-        lane=Lane(SourceRate("pncp", rate, link=link)),
-        guard=Guard(Breaker("pncp", policy=policy, part_policy=policy, tell=lambda _: None, link=link)),
+        asker=Asker(
+            lane=Lane(SourceRate("pncp", rate, link=link)),
+            guard=Guard(Breaker("pncp", policy=policy, part_policy=policy, tell=lambda _: None, link=link)),
+            chance=lambda: 0.5,
+        ),
         limits=LIMITS,
         now=utc_now,
-        chance=lambda: 0.5,
     )
 
 

@@ -23,7 +23,9 @@ class BreakerChanged(Message):
 
     source: Source
     uf: UF | None = None
-    """None: the circuit of the whole source."""
+    """None: the circuit of the whole source, or of another part of it."""
+    part: str | None = None
+    """`itens`: what is asked of single bids; None for a UF's circuit and the whole source's."""
     before: CircuitState
     after: CircuitState
     reason: str

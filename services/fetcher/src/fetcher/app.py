@@ -4,19 +4,25 @@ import dataclasses
 import functools
 import random
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Any
 
-from contracts.subjects import BELL, FETCHER_CLAIMS
+from contracts.fetch import Document, Item
+from contracts.subjects import BELL, DETAILS, FETCHER_CLAIMS, FETCHER_ITEMS
 from contracts.values import Source
 from fetcher.adapters.http import SourceHttp
 from fetcher.adapters.memory import BusMemory
 from fetcher.adapters.pcp import PcpReader
+from fetcher.adapters.pcp_details import PcpDetails
 from fetcher.adapters.pncp import PncpReader
+from fetcher.adapters.pncp_details import PncpDetails
 from fetcher.adapters.transitions import Transitions
+from fetcher.asking import Asker
 from fetcher.clocks import Limits
+from fetcher.details import Details, ReadLeaf
 from fetcher.engine import Engine, PageReader
 from fetcher.guard import SLOW, Guard
-from fetcher.handlers import OpenClaims, fetch
+from fetcher.handlers import OpenClaims, describe, fetch, inspect
 from fetcher.lane import Lane
 from fetcher.settings import FetcherSettings
 from servicekit.bus import Bus
@@ -40,34 +46,44 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     settings = settings or FetcherSettings()
     chain = chain or TimeoutChain.load()
     bus = Bus(url=settings.nats_url, service="fetcher")
-    pncp, pcp = SourceHttp(settings.pncp_consulta_url), SourceHttp(settings.pcp_api_url)
+    lists, items, pcp = (
+        SourceHttp(base) for base in (settings.pncp_consulta_url, settings.pncp_api_url, settings.pcp_api_url)
+    )
     memory, open_claims, transitions = BusMemory(bus), OpenClaims(), Transitions(bus, utc_now)
     link = RedisLink(settings.redis_url) if settings.redis_url else None
-    readers: tuple[tuple[PageReader, float], ...] = (
-        (PncpReader(pncp), settings.pncp_rate_per_second),
-        (PcpReader(pcp), settings.pcp_rate_per_second),
+    pncp_details, pcp_details = PncpDetails(items), PcpDetails(pcp)
+    sources: tuple[tuple[PageReader, float, ReadLeaf[Item], ReadLeaf[Document] | None], ...] = (
+        (PncpReader(lists), settings.pncp_rate_per_second, pncp_details.items, pncp_details.documents),
+        (PcpReader(pcp), settings.pcp_rate_per_second, pcp_details.items, None),
     )
-    for reader, rate in readers:
+    details: dict[Source, Details] = {}
+    for reader, rate, read_items, read_documents in sources:
         source = reader.source
-        bucket = SourceRate(source, rate, link=link, processes=settings.fetcher_max_processes)
-        lane = Lane(bucket)
+        rate_limit = SourceRate(source, rate, link=link, processes=settings.fetcher_max_processes)
         breaker = _breaker(source, settings, chain, link=link, transitions=transitions)
-        _measured(bucket, lane, breaker, source)
-        engine = Engine(
-            reader=reader,
-            lane=lane,
+        asker = Asker(
+            lane=Lane(rate_limit),
             guard=Guard(breaker),
-            limits=limits_of(source, chain),
-            now=utc_now,
             chance=random.SystemRandom().random,
+        )
+        _measured(rate_limit, asker.lane, breaker, source)
+        engine = Engine(reader=reader, asker=asker, limits=limits_of(source, chain), now=utc_now)
+        details[source] = Details(
+            items=read_items,
+            documents=read_documents,
+            asker=asker,
+            within=timedelta(seconds=settings.fetcher_items_timeout),
+            now=utc_now,
         )
         transitions.opened[source] = engine.circuit_opened
         bus.handle(
             FETCHER_CLAIMS[source],
             functools.partial(fetch, engine=engine, memory=memory, open_claims=open_claims),
         )
+        bus.handle(FETCHER_ITEMS[source], functools.partial(inspect, details=details[source]))
+    bus.answer(DETAILS, functools.partial(describe, sources=details, now=utc_now))
     bus.listen(BELL, open_claims.hear)
-    parts: list[AbstractAsyncContextManager[Any]] = [pncp, pcp, transitions]
+    parts: list[AbstractAsyncContextManager[Any]] = [lists, items, pcp, transitions]
     return Service(name="fetcher", bus=bus, parts=parts if link is None else [link, *parts])
 
 

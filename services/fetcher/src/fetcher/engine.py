@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -10,18 +10,18 @@ from typing import Protocol
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded
 from contracts.places import NATIONAL
 from contracts.values import Licitacao, Priority, Source
+from fetcher.asking import Asker, Tally, Wish
 from fetcher.clocks import ClaimClock, ClockScope, Limits
-from fetcher.domain.attempts import TRIES, AttemptFailed, back_off
+from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.fair import Flow
 from fetcher.domain.listing import Listing, PageAsk
 from fetcher.domain.parts import split
-from fetcher.domain.retries import RetryBudget
 from fetcher.domain.walk import Step, Walk
-from fetcher.guard import REFUSED, Guard, refusal
-from fetcher.lane import Lane, Ticket
+from fetcher.guard import refusal
+from fetcher.lane import Ticket
 from servicekit.clock import Clock
 from servicekit.logs import log
-from servicekit.telemetry.measures import PAGES_FETCHED, RECORDS_FETCHED, RETRIES
+from servicekit.telemetry.measures import PAGES_FETCHED, RECORDS_FETCHED
 
 PAGES_AT_ONCE = 64
 """Pages of one range that wait or travel at once."""
@@ -78,8 +78,7 @@ class Run:
     clock: ClaimClock
     flow: Flow[Ticket]
     outbox: Outbox = field(default_factory=Outbox)
-    retries_that_helped: int = 0
-    exhausted: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
 
     def raise_to(self, priority: Priority) -> None:
         """Someone with more right wants it."""
@@ -90,27 +89,18 @@ class Run:
 class Engine:
     """Fetches the claims of one source, all through one lane."""
 
-    def __init__(
-        self,
-        *,
-        reader: PageReader,
-        lane: Lane,
-        guard: Guard,
-        limits: Limits,
-        now: Clock,
-        chance: Callable[[], float],
-        retries: RetryBudget | None = None,
-    ) -> None:
+    def __init__(self, *, reader: PageReader, asker: Asker, limits: Limits, now: Clock) -> None:
         self._reader = reader
-        self._lane = lane
-        self._guard = guard
-        self._retries = retries or RetryBudget()
-        self._runs: set[Run] = set()
-        self.counted: Counter[str] = Counter()
-        """How often each named rule for a source's misbehaviour had something to do, since this process began."""
+        self._asker = asker
         self._limits = limits
         self._now = now
-        self._chance = chance
+        self._runs: set[Run] = set()
+        asker.limited = self._degrade
+
+    @property
+    def counted(self) -> Counter[str]:
+        """How often each named rule for a source's misbehaviour had something to do, since this process began."""
+        return self._asker.counted
 
     def begin(self, claim: FetchClaim, *, fetch_id: int, ranges: Sequence[FetchRange], claim_ranges: int) -> Run:
         """What `fetch` works on; raising its priority or lengthening its clock takes effect while it runs."""
@@ -134,11 +124,11 @@ class Engine:
     @property
     def degraded(self) -> bool:
         """Whether the source was sick lately or has slowed us down: its UFs are given more time."""
-        return self._guard.sick or self._lane.rate.reduced
+        return self._asker.guard.sick or self._asker.lane.rate.reduced
 
     def circuit_opened(self, uf: str | None) -> None:
         """Whoever waits for a turn there is sent away at once; what runs elsewhere is given more time."""
-        self._lane.dismiss(uf, refusal)
+        self._asker.lane.dismiss(uf, refusal)
         if uf is None:
             self._degrade()
 
@@ -168,66 +158,24 @@ class Engine:
 
     def _tell(self, run: Run) -> None:
         where = {"source": run.claim.source, "uf": run.flow.place}
-        if run.exhausted:
-            log.warning("fetch_retry_exhausted", **where, pages=run.exhausted.total(), codes=dict(run.exhausted))
-        elif run.retries_that_helped:
-            log.info("fetch_success", **where, retries=run.retries_that_helped)
+        if exhausted := run.tally.exhausted:
+            log.warning("fetch_retry_exhausted", **where, pages=exhausted.total(), codes=dict(exhausted))
+        elif run.tally.helped:
+            log.info("fetch_success", **where, retries=run.tally.helped)
 
     async def read(self, run: Run, ask: PageAsk) -> Listing:
         """One page with its retries, each in its turn, none begun after the deadline; AttemptFailed at the last."""
-        self._retries.asked()
-        for attempt in range(1, TRIES + 1):
-            try:
-                listing = await self._attempt(run, ask)
-            except AttemptFailed as failed:
-                failure = failed
-            else:
-                self._retries.answered()
-                run.retries_that_helped += attempt > 1
-                return listing
-            self.counted[f"failed.{failure.code}"] += 1
-            if failure.refused:
-                await self._lane.rate.refused(failure.pause)
-                self._degrade()
-            if not failure.again:
-                raise failure
-            pause = back_off(attempt, chance=self._chance())
-            if attempt == TRIES or not self._may_ask_again(run, ask, pause):
-                break
-            self.counted[f"again.{failure.code}"] += 1
-            RETRIES.add(source=run.claim.source)
-            await asyncio.sleep(pause.total_seconds())
-        run.exhausted[failure.code] += 1
-        raise failure
-
-    async def _attempt(self, run: Run, ask: PageAsk) -> Listing:
-        modalidade, uf = ask.range.modalidade, ask.uf
-        if self._guard.refuses(uf):
-            raise refusal()
-        async with self._lane.turn(run.flow, first=ask.page == 1):
-            run.clock.begin(modalidade)
-            within = run.clock.left(modalidade)
-            if within <= timedelta(0):
-                raise AttemptFailed(run.clock.end(modalidade)[1], again=False)
-            try:
-                return await self._guard.call(uf, lambda: self._reader.read(ask, within=within))
-            except AttemptFailed as failed:
-                if failed.code == REFUSED:
-                    self._lane.dismiss(run.flow.place if self._guard.closed else None, refusal)
-                raise
-
-    def _may_ask_again(self, run: Run, ask: PageAsk, pause: timedelta) -> bool:
-        """Only a trusted source, only in time, only from the budget; that comes last, since it spends."""
-        left = run.clock.end(ask.range.modalidade)[0] - self._now()
-        if max(pause, self._lane.rate.silence()) >= left:
-            self.counted["given_up.no_time"] += 1
-        elif not self._guard.closed or self._guard.refuses(ask.uf):
-            self.counted["given_up.breaker"] += 1
-        elif not self._retries.spend():
-            self.counted["given_up.budget"] += 1
-        else:
-            return True
-        return False
+        return await self._asker.ask(
+            Wish(
+                make=lambda within: self._reader.read(ask, within=within),
+                flow=run.flow,
+                clock=run.clock,
+                modalidade=ask.range.modalidade,
+                part=ask.uf,
+                tally=run.tally,
+                first=ask.page == 1,
+            )
+        )
 
 
 class _RangeFetch:

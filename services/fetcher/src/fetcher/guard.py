@@ -46,6 +46,11 @@ class Guard:
         return self._breaker.refuses(uf)
 
     @property
+    def source(self) -> str:
+        """Whose calls these are."""
+        return self._breaker.source
+
+    @property
     def closed(self) -> bool:
         """Whether the source is trusted: only then is anything asked twice."""
         return self._breaker.state is State.CLOSED

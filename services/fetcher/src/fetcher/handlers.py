@@ -1,18 +1,31 @@
-"""One claim from its taking to its acknowledgement, and the bells that reach it meanwhile."""
+"""A claim from its taking to its acknowledgement, the bells that reach it meanwhile, and details of single bids."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Final, Protocol
 
-from contracts.fetch import Bell, BellKind, FetchClaim, FetchRange, PageFetched
+from contracts.fetch import (
+    DETAILS_WITHIN,
+    Bell,
+    BellKind,
+    DetailsQuery,
+    DetailsReply,
+    FetchClaim,
+    FetchItems,
+    FetchRange,
+    ItemsFetched,
+    PageFetched,
+)
 from contracts.places import NATIONAL, UF
-from contracts.subjects import FETCHED, Outgoing
-from contracts.values import Source
+from contracts.subjects import FETCHED, ITEMS_FETCHED, Outgoing
+from contracts.values import BidId, Source
+from fetcher.details import Details
 from fetcher.domain.parts import fingerprint
 from fetcher.engine import Engine, Fact, Run
 from servicekit.bus import Delivery
+from servicekit.clock import Clock
 
 SETTLE: Final = timedelta(seconds=5)
 """How long the acknowledgement waits for the memory to store the last end."""
@@ -108,3 +121,41 @@ def _natural_key(fact: Fact, delivery: Delivery) -> str:
         return f"{fact.fetch_id}:{place_in_claim}:{fact.key}:{fingerprint(fact.bids)}"
     again = f":{fact.started_at.timestamp():.3f}" if delivery.redelivered else ""
     return f"{fact.fetch_id}:end:{place_in_claim}{again}"
+
+
+async def inspect(command: FetchItems, _: Delivery, *, details: Details) -> AsyncIterator[Outgoing]:
+    """The items of every bid at once, each in the source's turn; one fact a bid, also for one that failed."""
+    reading = [asyncio.create_task(_inspected(command, bid_id, details)) for bid_id in dict.fromkeys(command.bid_ids)]
+    try:
+        for came in asyncio.as_completed(reading):
+            fact = await came
+            yield ITEMS_FETCHED.message(fact, search_id=fact.search_id, bid_id=fact.bid_id)
+    finally:
+        for each in reading:
+            each.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+
+
+async def _inspected(command: FetchItems, bid_id: BidId, details: Details) -> ItemsFetched:
+    lines = await details.items(bid_id, tenant=command.tenant, search=command.search_id, until=command.deadline)
+    return ItemsFetched(search_id=command.search_id, bid_id=bid_id, items=lines.rows, why=lines.why, cut=lines.cut)
+
+
+async def describe(query: DetailsQuery, *, sources: Mapping[Source, Details], now: Clock) -> DetailsReply:
+    """Items and documents of one bid, side by side; each is there as far as it came in time."""
+    details = sources[Source.PCP if query.bid_id.startswith("PCP-") else Source.PNCP]
+    until = now() + DETAILS_WITHIN
+    items, documents = await asyncio.gather(
+        details.items(query.bid_id, tenant=query.tenant, search=query.bid_id, until=until),
+        details.documents(query.bid_id, tenant=query.tenant, until=until),
+    )
+    return DetailsReply(
+        bid_id=query.bid_id,
+        items=items.rows,
+        items_why=items.why,
+        items_cut=items.cut,
+        documents=documents.rows,
+        documents_why=documents.why,
+        documents_cut=documents.cut,
+        fetched_at=min(items.read_at, documents.read_at),
+    )

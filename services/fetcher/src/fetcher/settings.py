@@ -16,6 +16,8 @@ class FetcherSettings(ServiceSettings):
     pcp_rate_per_second: float = Field(10, gt=0, le=1000, validation_alias="PCP_RATE_PER_SECOND")
     fetcher_max_processes: int = Field(1, ge=1, le=1000, validation_alias="FETCHER_MAX_PROCESSES")
     """While Redis is away or not used, a source's rate is shared out among so many; each takes its part."""
+    fetcher_items_timeout: float = Field(5, gt=0, le=60, validation_alias="FETCHER_ITEMS_TIMEOUT")
+    """Seconds for the items, or the documents, of one bid, from its first request (D01)."""
     redis_url: str = Field("", validation_alias="REDIS_URL")
     """Empty: every process keeps rates and circuits by itself."""
     breaker_slow_call_rule: bool = Field(default=True, validation_alias="BREAKER_SLOW_CALL_RULE")

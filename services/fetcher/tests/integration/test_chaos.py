@@ -22,6 +22,7 @@ from contracts.places import UF, UFS
 from contracts.values import Modalidade, Source
 from fetcher.adapters.http import SourceHttp
 from fetcher.adapters.pncp import PncpReader
+from fetcher.asking import Asker
 from fetcher.clocks import Limits
 from fetcher.engine import Engine
 from fetcher.guard import Guard
@@ -205,11 +206,15 @@ class Story:
         async with SourceHttp("http://pncp.test/api/consulta", transport=transport) as http:
             engine = Engine(
                 reader=PncpReader(http),
-                lane=Lane(SourceRate("pncp", self.rate)),
-                guard=Guard(Breaker("pncp", policy=POLICY, part_policy=replace(POLICY, least_calls=10), tell=_unheard)),
+                asker=Asker(
+                    lane=Lane(SourceRate("pncp", self.rate)),
+                    guard=Guard(
+                        Breaker("pncp", policy=POLICY, part_policy=replace(POLICY, least_calls=10), tell=_unheard)
+                    ),
+                    chance=random.Random(seed).random,  # noqa: S311 - the same
+                ),
                 limits=LIMITS,
                 now=virtual.now,
-                chance=random.Random(seed).random,  # noqa: S311 - the same
             )
             await asyncio.gather(*(self._fetch(engine, virtual, uf) for uf in self.ufs))
 

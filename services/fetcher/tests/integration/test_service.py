@@ -12,8 +12,11 @@ import pytest_asyncio
 from contracts.fetch import (
     Bell,
     BellKind,
+    DetailsQuery,
     FetchClaim,
+    FetchItems,
     FetchRange,
+    ItemsFetched,
     NeededQuery,
     NeededReply,
     PageFetched,
@@ -21,7 +24,7 @@ from contracts.fetch import (
     SliceStatus,
 )
 from contracts.places import NATIONAL, UF
-from contracts.subjects import BELL, CACHE_PAGES, CLAIM, NEEDED, Outgoing
+from contracts.subjects import BELL, CACHE_PAGES, CLAIM, DETAILS, FETCH_ITEMS, ITEMS_FETCHED, NEEDED, Outgoing
 from contracts.values import Modalidade, Priority, Source
 from fetcher.app import build
 from fetcher.settings import FetcherSettings
@@ -30,8 +33,10 @@ from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
 from servicekit.errors import AlreadyInFlight
 from servicekit.service import Service
-from simulators.faults import Fault, Kind
+from simulators.faults import Endpoint, Fault, Kind
+from simulators.itens import pncp_itens
 from simulators.server import Simulator
+from simulators.world import Compra
 
 TODAY = date(2026, 11, 20)
 FROM = TODAY - timedelta(days=19)
@@ -140,6 +145,7 @@ async def fetcher(
     settings = FetcherSettings(
         nats_url=url,
         pncp_consulta_url=sim.pncp_consulta_url,
+        pncp_api_url=sim.pncp_api_url,
         pcp_api_url=sim.pcp_url,
         pncp_rate_per_second=rate,
         pcp_rate_per_second=rate,
@@ -306,3 +312,69 @@ class TestFetcher:
             await asyncio.sleep(1.5)
             assert sim.hits.total == asked
             await until(lambda: all(hit.client_gone or hit.status for hit in sim.hits), seconds=5)
+
+
+class TestDetails:
+    async def test_brings_items_of_both_sources_to_the_log_of_the_search(self, sim: Simulator, bus_url: str) -> None:
+        search_id = "5" * 32
+        long = longest(sim)
+        short = {f"PCP-{processo.codigo}" for processo in sim.world.processos_between(FROM, TODAY)[:3]}
+        async with memory(bus_url) as coordinator, fetcher(sim, bus_url):
+            for source, bid_ids in ((Source.PNCP, {long}), (Source.PCP, short)):
+                command = FetchItems(
+                    search_id=search_id,
+                    source=source,
+                    bid_ids=tuple(bid_ids),
+                    deadline=utc_now() + timedelta(seconds=30),
+                )
+                await coordinator.bus.publish(FETCH_ITEMS.message(command, source=source, dedup=search_id))
+            facts = await stored(coordinator.bus, search_id, 4)
+        assert {fact.bid_id for fact in facts} == {long, *short}
+        assert [fact for fact in facts if not fact.items or fact.why or fact.cut] == []
+        [whole] = [fact for fact in facts if fact.bid_id == long]
+        numbers = [item.numero for item in whole.items or ()]
+        assert numbers == [row["numeroItem"] for row in pncp_itens(sim.world, compra_of(sim, long))]
+        assert len(numbers) > 20
+
+    async def test_answers_for_a_page_with_items_and_documents(self, sim: Simulator, bus_url: str) -> None:
+        async with memory(bus_url) as gateway, fetcher(sim, bus_url):
+            query = DetailsQuery(bid_id=longest(sim))
+            first = await gateway.bus.request(DETAILS, query, timeout=timedelta(seconds=20))
+            asked = sim.hits.total
+            again = await gateway.bus.request(DETAILS, query, timeout=timedelta(seconds=20))
+        assert first == again
+        assert sim.hits.total == asked
+        assert len(first.items) > 20
+        assert all(document.link.startswith("https://") for document in first.documents)
+
+    async def test_says_why_when_a_source_is_silent(self, sim: Simulator, bus_url: str) -> None:
+        sim.set_faults(Fault(kind=Kind.HANG, endpoint=Endpoint.ITENS))
+        async with memory(bus_url) as gateway, fetcher(sim, bus_url):
+            query = DetailsQuery(bid_id=longest(sim))
+            reply = await gateway.bus.request(DETAILS, query, timeout=timedelta(seconds=20))
+        assert reply.items is None
+        assert reply.items_why.startswith("timeout.")
+        assert reply.documents is not None
+
+
+def longest(sim: Simulator) -> str:
+    """The bid with the most items."""
+    found = sim.world.published_between(FROM, TODAY, uf="SP", modalidade=6)
+    best = max(found, key=lambda compra: len(pncp_itens(sim.world, compra)))
+    return str(sim.world.bid(best)["numeroControlePNCP"])
+
+
+def compra_of(sim: Simulator, bid_id: str) -> Compra:
+    cnpj, _, rest = bid_id.split("-")
+    sequencial, ano = rest.split("/")
+    return sim.world.by_key[cnpj, int(ano), int(sequencial)]
+
+
+async def stored(bus: Bus, search_id: str, count: int) -> list[ItemsFetched]:
+    """So many facts of the search's log, once they are there."""
+    for _ in range(600):
+        history = await bus.history(search_id)
+        if len(history) >= count:
+            return [ITEMS_FETCHED.decode(each.body) for each in history]
+        await asyncio.sleep(0.05)
+    pytest.fail("the facts did not come")

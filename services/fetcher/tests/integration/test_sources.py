@@ -15,6 +15,7 @@ from contracts.when import days_between
 from fetcher.adapters.http import SourceHttp
 from fetcher.adapters.pcp import PcpReader
 from fetcher.adapters.pncp import PncpReader
+from fetcher.asking import Asker
 from fetcher.clocks import Limits
 from fetcher.domain.retries import RetryBudget
 from fetcher.engine import Engine
@@ -73,12 +74,14 @@ class Bench:
         for reader in (PncpReader(pncp), PcpReader(pcp)):
             self.engines[reader.source] = Engine(
                 reader=reader,
-                lane=Lane(SourceRate(reader.source, self._rate)),
-                guard=Guard(Breaker(reader.source, policy=TRUSTING, part_policy=TRUSTING, tell=lambda _: None)),
+                asker=Asker(
+                    lane=Lane(SourceRate(reader.source, self._rate)),
+                    guard=Guard(Breaker(reader.source, policy=TRUSTING, part_policy=TRUSTING, tell=lambda _: None)),
+                    chance=lambda: 0.05,
+                    retries=RetryBudget(share=10, reserve=100),
+                ),
                 limits=self._limits,
                 now=utc_now,
-                chance=lambda: 0.05,
-                retries=RetryBudget(share=10, reserve=100),
             )
         return self
 

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
 from contracts.places import UF, UFS
 from contracts.values import Licitacao, Modalidade, Priority, Source
+from fetcher.asking import Asker
 from fetcher.clocks import Limits
 from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.listing import Listing, PageAsk
@@ -117,12 +118,14 @@ def engine(
         breaker = Breaker("pncp", policy=policy, part_policy=policy, tell=changes.append)
     return Engine(
         reader=source,
-        lane=Lane(SourceRate("pncp", rate), at_once=at_once),
-        guard=Guard(breaker),
+        asker=Asker(
+            lane=Lane(SourceRate("pncp", rate), at_once=at_once),
+            guard=Guard(breaker),
+            chance=lambda: 0.5,
+            retries=RetryBudget(**(AMPLE if budget is None else budget)),
+        ),
         limits=limits,
         now=virtual.now,
-        chance=lambda: 0.5,
-        retries=RetryBudget(**(AMPLE if budget is None else budget)),
     )
 
 

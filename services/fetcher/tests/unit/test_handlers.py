@@ -9,6 +9,7 @@ from contracts.fetch import Bell, BellKind, FetchClaim, FetchRange, RangeEnded, 
 from contracts.places import UF
 from contracts.subjects import Outgoing
 from contracts.values import Licitacao, Modalidade, Priority, Source
+from fetcher.asking import Asker
 from fetcher.clocks import Limits
 from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.listing import Listing, PageAsk
@@ -106,11 +107,13 @@ class Desk:
         self.memory = FakeMemory(self.open_claims, needed=needed)
         self.engine = Engine(
             reader=self.source,
-            lane=Lane(SourceRate("pncp", 100)),
-            guard=Guard(Breaker("pncp", policy=Policy(), part_policy=Policy(), tell=lambda _: None)),
+            asker=Asker(
+                lane=Lane(SourceRate("pncp", 100)),
+                guard=Guard(Breaker("pncp", policy=Policy(), part_policy=Policy(), tell=lambda _: None)),
+                chance=lambda: 0.5,
+            ),
             limits=LIMITS,
             now=virtual.now,
-            chance=lambda: 0.5,
         )
 
     def fetch(self, a_claim: FetchClaim, *, redelivered: bool = False) -> AsyncIterator[Outgoing]:

@@ -4,13 +4,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter
 
 from contracts.values import Source
 from fetcher.adapters.http import Reply, SourceHttp
 from fetcher.adapters.once import Oddities
 from fetcher.adapters.pcp_record import Processo, to_licitacao
-from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised
+from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised, parsed
 from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 
@@ -31,6 +31,9 @@ class Envelope(Wire):
     limit: int = Field(default=10, ge=1)
     total_records: int = Field(default=0, validation_alias=AliasChoices("total", "totalRegistros"), ge=0)
     total_pages: int = Field(default=0, validation_alias=AliasChoices("pageCount", "totalPaginas"), ge=0)
+
+
+ENVELOPE = TypeAdapter(Envelope)
 
 
 class PcpReader:
@@ -63,7 +66,7 @@ class PcpReader:
             return END_OF_LIST
         if reply.status != OK:
             raise AttemptFailed(f"http.{reply.status}", again=False)
-        envelope = _envelope(reply)
+        envelope = parsed(reply, ENVELOPE)
         if not envelope.result and ask.page == 1 and envelope.total_records:
             raise AttemptFailed("body.hollow", again=True)
         bids, skipped = normalised(envelope.result, partial(to_licitacao, oddities=self._oddities), self._oddities)
@@ -74,14 +77,3 @@ class PcpReader:
             total_pages=envelope.total_pages,
             page_size=envelope.limit,
         )
-
-
-def _envelope(reply: Reply) -> Envelope:
-    if not reply.body.strip():
-        raise AttemptFailed("body.empty", again=True)
-    if reply.is_html:
-        raise AttemptFailed("body.html", again=True)
-    try:
-        return Envelope.model_validate_json(reply.body)
-    except ValidationError as error:
-        raise AttemptFailed("body.broken", again=True) from error

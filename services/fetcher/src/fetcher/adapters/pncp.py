@@ -4,13 +4,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from contracts.values import Source
 from fetcher.adapters.http import Reply, SourceHttp
 from fetcher.adapters.once import Oddities
 from fetcher.adapters.pncp_record import Contratacao, to_licitacao
-from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised
+from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised, parsed
 from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 
@@ -34,6 +34,9 @@ class Envelope(Wire):
     data: list[Annotated[Contratacao | Unreadable, OrUnreadable]]
     total_records: int = Field(default=0, alias="totalRegistros", ge=0)
     total_pages: int = Field(default=0, alias="totalPaginas", ge=0)
+
+
+ENVELOPE = TypeAdapter(Envelope)
 
 
 class Refusal(Wire):
@@ -78,7 +81,7 @@ class PncpReader:
             raise AttemptFailed("http.422.spurious", again=True)
         if reply.status != OK:
             raise AttemptFailed(f"http.{reply.status}", again=False)
-        envelope = _envelope(reply)
+        envelope = parsed(reply, ENVELOPE)
         if not envelope.data and ask.page == 1 and envelope.total_records:
             raise AttemptFailed("body.hollow", again=True)
         bids, skipped = normalised(
@@ -91,17 +94,6 @@ class PncpReader:
             total_pages=envelope.total_pages,
             page_size=PAGE_SIZE,
         )
-
-
-def _envelope(reply: Reply) -> Envelope:
-    if not reply.body.strip():
-        raise AttemptFailed("body.empty", again=True)
-    if reply.is_html:
-        raise AttemptFailed("body.html", again=True)
-    try:
-        return Envelope.model_validate_json(reply.body)
-    except ValidationError as error:
-        raise AttemptFailed("body.broken", again=True) from error
 
 
 def _message(reply: Reply) -> str:

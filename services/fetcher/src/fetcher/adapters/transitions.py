@@ -53,28 +53,32 @@ class Transitions:
     def tell(self, change: Change) -> None:
         """A circuit of a source changed, and this process brought it about."""
         fact = self._fact(change)
-        CIRCUIT_CHANGES.add(source=fact.source, scope="uf" if fact.uf else "source", after=fact.after)
+        CIRCUIT_CHANGES.add(
+            source=fact.source, scope="uf" if fact.uf else "items" if fact.part else "source", after=fact.after
+        )
         log.warning(
             "breaker.changed",
             source=fact.source,
             uf=fact.uf,
+            part=fact.part,
             before=fact.before,
             after=fact.after,
             reason=fact.reason,
             consecutive_failures=fact.consecutive_failures,
         )
         if change.after is State.OPEN and (opened := self.opened.get(fact.source)):
-            opened(fact.uf)
+            opened(fact.uf or fact.part)
         if not self._waiting.full():
             key = f"{change.circuit}:{fact.after}:{fact.at.timestamp():.6f}"
             self._waiting.put_nowait(BREAKER_CHANGED.message(fact, dedup=key))
 
     def _fact(self, change: Change) -> BreakerChanged:
-        source, _, uf = change.circuit.partition(".")
+        source, _, part = change.circuit.partition(".")
         at = self._now()
         return BreakerChanged(
             source=Source(source),
-            uf=UF(uf) if uf else None,
+            uf=UF(part) if part in UF.__members__ else None,
+            part=part if part and part not in UF.__members__ else None,
             before=CircuitState(change.before),
             after=CircuitState(change.after),
             reason=change.reason,

@@ -1,6 +1,6 @@
 """Reading a list of records of which some may be broken."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,16 +10,22 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
 
 from contracts.values import Licitacao
+from fetcher.adapters.http import Reply
 from fetcher.adapters.once import Oddities
+from fetcher.domain.attempts import AttemptFailed
+from fetcher.domain.leafing import Leaf
 from fetcher.domain.text import moment
 
 R = TypeVar("R")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 def _moment(text: object, *, naive_is_utc: bool) -> datetime:
@@ -55,6 +61,18 @@ class Unreadable:
         return cls(field=".".join(str(step) for step in first["loc"]), kind=first["type"])
 
 
+def parsed(reply: Reply, shape: TypeAdapter[S]) -> S:
+    """A 200's body in its shape; AttemptFailed for no body, for a page for people and for what is not in shape."""
+    if not reply.body.strip():
+        raise AttemptFailed("body.empty", again=True)
+    if reply.is_html:
+        raise AttemptFailed("body.html", again=True)
+    try:
+        return shape.validate_json(reply.body)
+    except ValidationError as error:
+        raise AttemptFailed("body.broken", again=True) from error
+
+
 def _or_unreadable(value: object, read: ValidatorFunctionWrapHandler) -> object:
     try:
         return read(value)
@@ -83,3 +101,23 @@ def normalised(
             skipped += 1
             oddities.unreadable(unreadable.field, unreadable.kind)
     return tuple(bids), skipped
+
+
+def leaf_of(
+    rows: Sequence[R | Unreadable],
+    page: int,
+    *,
+    key: Callable[[R], Hashable],
+    show: Callable[[R], T | None],
+    oddities: Oddities,
+    pages: int | None = None,
+) -> Leaf[T]:
+    """A page of details; what cannot be read fills its place and is told."""
+    kept: list[tuple[Hashable, T | None]] = []
+    for place, row in enumerate(rows):
+        if isinstance(row, Unreadable):
+            oddities.unreadable(row.field, row.kind)
+            kept.append(((page, place), None))
+        else:
+            kept.append((key(row), show(row)))
+    return Leaf(tuple(kept), pages)

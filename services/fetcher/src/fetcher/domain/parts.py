@@ -2,17 +2,21 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
+from contracts.base import Value
 from contracts.values import Licitacao
+
+V = TypeVar("V", bound=Value)
 
 LARGEST_PART = 190 * 1024
 """Bytes of bids in one message; with the message's other fields it stays below 200 KB."""
 
 
-def split(bids: Iterable[Licitacao], *, largest: int = LARGEST_PART) -> tuple[tuple[Licitacao, ...], ...]:
-    """The bids in their order, in as few consecutive parts as the bound allows; no part for no bid."""
-    parts: list[tuple[Licitacao, ...]] = []
-    part: list[Licitacao] = []
+def split(bids: Iterable[V], *, largest: int = LARGEST_PART) -> tuple[tuple[V, ...], ...]:
+    """The bids (or items) in their order, in as few consecutive parts as the bound allows; no part for none."""
+    parts: list[tuple[V, ...]] = []
+    part: list[V] = []
     size = 0
     for bid in bids:
         length = len(bid.to_json()) + 1
