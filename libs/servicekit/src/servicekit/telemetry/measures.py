@@ -119,7 +119,8 @@ SOURCE_RATE = Gauge(
 SOURCE_PAUSED = Gauge("farol_source_paused", "1 while an operator has paused a source.", _SOURCE)
 CIRCUIT_CHANGES = Counter(
     "farol_circuit_transitions_total", "Transitions of circuits: of the source, its UFs, its items.",
-    _SOURCE, Label("scope", frozenset({"source", "uf", "items"})), Label("after", frozenset({"closed", "open", "half_open"})),
+    _SOURCE, Label("scope", frozenset({"source", "uf", "items"})),
+    Label("after", frozenset({"closed", "open", "half_open"})),
 )  # fmt: skip
 CIRCUITS_OPEN = Gauge("farol_circuits_open", "UFs of a source whose circuit is not closed.", _SOURCE)
 LEDGER_AGE = Gauge("farol_ledger_age_seconds", "Since the newest slice of a source was read to its end.", _SOURCE)
