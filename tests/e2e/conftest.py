@@ -18,7 +18,7 @@ import nats
 import pytest
 
 from contracts.fold import SearchState
-from contracts.subjects import Stream, fact_topic
+from contracts.subjects import ANSWERS_BUCKET, COORDINATOR_REQUESTED, Stream, fact_topic
 from servicekit.bus import Bus, Stored
 
 START_WITHIN = 60.0
@@ -104,6 +104,25 @@ class RunningFarol:
         while "closed" not in names_of(self.facts(search_id)):
             if time.monotonic() > end:
                 pytest.fail(f"the search is not closed after {within:.0f} s\n{self.log()[-6000:]}")
+            time.sleep(0.2)
+
+    def until_archived(self, search_id: str, *, within: float = CLOSE_WITHIN) -> None:
+        """Until its log is filed away and its request is let go."""
+
+        async def archived() -> bool:
+            bus = Bus(url=self.endpoint["nats_url"], service="e2e")
+            await bus.connect()
+            try:
+                kept = await bus.find_object(ANSWERS_BUCKET, f"archives/{search_id}")
+                held = await bus.connection.js.consumer_info("SEARCH", COORDINATOR_REQUESTED.durable)
+                return kept is not None and held.num_ack_pending == held.num_pending == 0
+            finally:
+                await bus.stop()
+
+        end = time.monotonic() + within
+        while not asyncio.run(archived()):
+            if time.monotonic() > end:
+                pytest.fail(f"the search is not filed away after {within:.0f} s\n{self.log()[-6000:]}")
             time.sleep(0.2)
 
     def last_sequence(self, stream: Stream) -> int:

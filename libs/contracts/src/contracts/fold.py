@@ -53,7 +53,8 @@ class SearchState:
     """What a log says so far.
 
     `apply` takes facts in any order that keeps each fact's own sequence, and as often as they come: it ignores what it
-    has seen and what it does not know. After `completed` nothing that is found counts; after `closed` nothing does.
+    has seen and what it does not know. After `completed` nothing that is found counts; after `closed` nothing but who
+    holds it.
     """
 
     search_id: str
@@ -82,7 +83,9 @@ class SearchState:
     def apply(self, sequence: int, fact: Any) -> None:
         """Take one fact in. `sequence` is its place in SEARCH."""
         self.last_sequence = max(self.last_sequence, sequence)
-        if self.closed is not None:
+        if self.closed is not None and not isinstance(
+            fact, Lease
+        ):  # whoever comes to archive it must see its own lease
             return
         take = self._take.get(type(fact))
         if take is not None and (self.completed is None or type(fact) in _AFTER_COMPLETED):

@@ -90,6 +90,8 @@ class Completed(Message):
     total: int = 0
     revision: int = 1
     at: UtcDatetime
+    folded_to: int = 0
+    """How far the log was read for this answer: replay folds as far and no further. 0: not known."""
 
 
 class Closed(Message):

@@ -2,7 +2,7 @@
 
 import typer
 
-from farol.commands import catalogue, keys, machine, searches
+from farol.commands import catalogue, keys, machine, replay, searches
 
 app = typer.Typer(
     name="farol",
@@ -11,7 +11,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (machine.up, searches.search, searches.events, searches.backfill, machine.doctor, machine.bench):
+for command in (
+    machine.up, searches.search, searches.events, replay.replay, searches.backfill, machine.doctor, machine.bench
+):  # fmt: skip
     app.command()(command)
 for group in (catalogue, keys):
     app.add_typer(group.app)

@@ -190,6 +190,10 @@ class Bus:
         """The content of a reference; Rejected when it is gone or was replaced."""
         return await self._objects.get(ref)
 
+    async def find_object(self, bucket: str, name: str) -> ObjectRef | None:
+        """What lies under a name now; None when nothing does."""
+        return await self._objects.find(bucket, name)
+
     async def check(self) -> str | None:
         """For `servicekit.health`: a round trip to the server; raises without one. Names what is paused."""
         await self._connection.client.flush(timeout=1)

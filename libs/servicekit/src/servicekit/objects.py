@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 import orjson
@@ -45,17 +45,24 @@ class Objects:
             else:
                 return ObjectRef(bucket=bucket, name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
+    async def find(self, bucket: str, name: str) -> ObjectRef | None:
+        """What lies under a name now; None when nothing does."""
+        meta = await self._meta(bucket, name)
+        if meta is None:
+            return None
+        digest = base64.urlsafe_b64decode(str(meta["digest"]).removeprefix("SHA-256=")).hex()
+        return ObjectRef(bucket=bucket, name=name, size=meta.get("size", 0), sha256=digest)
+
     async def get(self, ref: ObjectRef) -> bytes:
         """The content of exactly this reference; Rejected when it is gone or was replaced.
 
         A writer that puts the same name again takes the old chunks away: what was read around it is read again.
         """
         stream = f"OBJ_{ref.bucket}"
-        token = base64.urlsafe_b64encode(ref.name.encode()).decode()
         before = ""
         for _ in range(READS):
-            meta = await self._reader.last_in(stream, f"$O.{ref.bucket}.M.{token}")
-            if meta is None or (about := orjson.loads(meta.body)).get("deleted"):
+            about = await self._meta(ref.bucket, ref.name)
+            if about is None:
                 raise Rejected("object.missing", f"{ref.bucket}/{ref.name}")
             if about["nuid"] == before:
                 break
@@ -65,3 +72,9 @@ class Objects:
             if hashlib.sha256(data).hexdigest() == ref.sha256:
                 return data
         raise Rejected("object.changed", f"{ref.bucket}/{ref.name}")
+
+    async def _meta(self, bucket: str, name: str) -> dict[str, Any] | None:
+        token = base64.urlsafe_b64encode(name.encode()).decode()
+        meta = await self._reader.last_in(f"OBJ_{bucket}", f"$O.{bucket}.M.{token}")
+        about: dict[str, Any] = orjson.loads(meta.body) if meta is not None else {"deleted": True}
+        return None if about.get("deleted") else about

@@ -59,6 +59,10 @@ class Followed(Protocol):
 
     state: SearchState
 
+    @property
+    def read_to(self) -> int:
+        """Up to which sequence every fact is folded."""
+
     async def publish(self, outgoing: Outgoing) -> None:
         """Append a fact and fold it."""
 
@@ -158,13 +162,14 @@ async def _complete(search: Followed, *, deadline: datetime, clock: Clock) -> No
     state = search.state
     if state.completed is not None:
         return
+    folded_to = search.read_to
     # Off the loop: ranking and packing thousands of bids takes long enough for other searches' beats to be missed.
     answer, packed = await asyncio.to_thread(_answer, state.copy(), clock())
     ref = None
     if answer.status is not Status.EMPTY_FAILURE:
         ref = await _put(search, answer, packed, by=deadline, clock=clock)
     breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
-    await search.publish(COMPLETED.message(_completed(answer, ref), search_id=answer.search_id))
+    await search.publish(COMPLETED.message(_completed(answer, ref, folded_to=folded_to), search_id=answer.search_id))
     seconds = (answer.finished_at - answer.created_at).total_seconds()
     SEARCHES.add(status=answer.status)
     SEARCH_SECONDS.observe(seconds, status=answer.status)
@@ -251,7 +256,7 @@ def _remember(completed: Completed, ref: ObjectRef, requested: Requested) -> Out
     return REMEMBER.message(command, dedup=f"{completed.search_id}:{completed.revision}:1")
 
 
-def _completed(answer: Answer, ref: ObjectRef | None) -> Completed:
+def _completed(answer: Answer, ref: ObjectRef | None, *, folded_to: int) -> Completed:
     return Completed(
         search_id=answer.search_id,
         status=answer.status,
@@ -268,6 +273,7 @@ def _completed(answer: Answer, ref: ObjectRef | None) -> Completed:
         total=len(answer.results),
         revision=answer.revision,
         at=answer.finished_at,
+        folded_to=folded_to,
     )
 
 

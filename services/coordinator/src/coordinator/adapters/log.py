@@ -32,7 +32,7 @@ class FollowedSearch:
         self._changed = asyncio.Event()
         self._lease = lease
         self._following: asyncio.Task[None] | None = None
-        self._read_to = 0
+        self.read_to = 0
         """How far the log was read. Our own facts are folded before the feed brings them, so the fold's last sequence
         says nothing of the facts of others before it."""
         self._first_told = False
@@ -88,7 +88,7 @@ class FollowedSearch:
 
     def take_stored(self, stored: Stored) -> None:
         """Fold one message of the log; an unknown or unreadable fact is passed over, never fatal."""
-        self._read_to = max(self._read_to, stored.sequence)
+        self.read_to = max(self.read_to, stored.sequence)
         topic = fact_topic(stored.subject)
         if topic is None:
             return
@@ -115,7 +115,7 @@ class FollowedSearch:
         try:
             while True:
                 try:
-                    async with feed.join(self.state.search_id, after=self._read_to) as facts:
+                    async with feed.join(self.state.search_id, after=self.read_to) as facts:
                         async for stored in facts:
                             self.take_stored(stored)
                 except (FeedOverflow, Unavailable, TimeoutError):
