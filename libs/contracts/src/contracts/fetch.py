@@ -54,6 +54,9 @@ class FetchClaim(Message):
     claimed_at: UtcDatetime
     newer_than: UtcDatetime | None = None
     """With `force_refresh`: what was fetched before this is due even when fresh; goes into the `NeededQuery`."""
+    again: bool = False
+    """A second try of what failed just before (T04.3): each request is paid from the retry budget and made only while
+    the circuit is closed."""
 
 
 class PageFetched(Message):

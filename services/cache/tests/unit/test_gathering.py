@@ -103,6 +103,20 @@ class TestClaims:
         state.learn(failed, now=make.now, retry_delay=timedelta(seconds=9))
         assert len(state.claims(now=make.now)) == 1
 
+    def test_say_when_they_are_a_second_try_and_make_what_was_never_tried_first(self, make: Any, told: Any) -> None:
+        state = Gathering(make.gather(), reported=(), now=make.now)
+        assert [claim.again for claim in state.claims(now=make.now)] == [False]
+        first, *others = keys(make)
+        state.learn(told([first], SliceStatus.FAILED), now=make.now, retry_delay=NO_DELAY)
+        (untried,) = state.claims(now=make.now)
+        assert not untried.again
+        assert first.day not in {each.day_from for each in untried.ranges}
+
+        state.learn(told(others, fetch_id=8), now=make.now, retry_delay=NO_DELAY)
+        (again,) = state.claims(now=make.now)
+        assert again.again
+        assert [(each.day_from, each.day_to) for each in again.ranges] == [(first.day, first.day)]
+
     def test_end_when_they_are_taken_away_again_and_again_without_a_word(self, make: Any) -> None:
         state = Gathering(make.gather(), reported=(), now=make.now)
         made = []

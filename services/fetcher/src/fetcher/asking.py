@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from contracts.values import Modalidade
 from fetcher.clocks import ClaimClock
@@ -15,6 +15,9 @@ from fetcher.domain.retries import RetryBudget
 from fetcher.guard import REFUSED, Guard, refusal
 from fetcher.lane import Lane, Ticket
 from servicekit.telemetry.measures import RETRIES
+
+NO_BUDGET: Final = "retry.budget"
+"""What a page ends with that was to be asked a second time when all extra requests were spent."""
 
 R = TypeVar("R")
 
@@ -42,6 +45,9 @@ class Wish(Generic[R]):
     tally: Tally
     first: bool = False
     """Whether it goes before the flow's others."""
+    again: bool = False
+    """Whether all of it is a second try: then its first request, too, is paid from the budget, and no circuit that is
+    not closed is probed with it."""
 
 
 class Asker:
@@ -61,7 +67,10 @@ class Asker:
 
     async def ask(self, wish: Wish[R]) -> R:
         """The answer, with retries, none begun after the deadline; AttemptFailed at the last."""
-        self.retries.asked()
+        if wish.again:
+            self._pay(wish)
+        else:
+            self.retries.asked()
         for attempt in range(1, TRIES + 1):
             try:
                 answer = await self._attempt(wish)
@@ -86,8 +95,21 @@ class Asker:
         wish.tally.exhausted[failure.code] += 1
         raise failure
 
+    def _pay(self, wish: Wish[R]) -> None:
+        """A second try costs the budget from its first request on."""
+        if not self._trusted(wish):
+            self.counted["given_up.breaker"] += 1
+            raise refusal()
+        if not self.retries.spend():
+            self.counted["given_up.budget"] += 1
+            raise AttemptFailed(NO_BUDGET, again=False)
+        self.counted["again.claim"] += 1
+
+    def _trusted(self, wish: Wish[R]) -> bool:
+        return self.guard.closed and not self.guard.refuses(wish.part)
+
     async def _attempt(self, wish: Wish[R]) -> R:
-        if self.guard.refuses(wish.part):
+        if not self._trusted(wish) if wish.again else self.guard.refuses(wish.part):
             raise refusal()
         async with self.lane.turn(wish.flow, first=wish.first):
             wish.clock.begin(wish.modalidade)
@@ -106,7 +128,7 @@ class Asker:
         left = wish.clock.end(wish.modalidade)[0] - wish.clock.now()
         if max(pause, self.lane.rate.silence()) >= left:
             self.counted["given_up.no_time"] += 1
-        elif not self.guard.closed or self.guard.refuses(wish.part):
+        elif not self._trusted(wish):
             self.counted["given_up.breaker"] += 1
         elif not self.retries.spend():
             self.counted["given_up.budget"] += 1

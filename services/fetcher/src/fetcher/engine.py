@@ -102,6 +102,11 @@ class Engine:
         """How often each named rule for a source's misbehaviour had something to do, since this process began."""
         return self._asker.counted
 
+    @property
+    def probes(self) -> int:
+        """Requests that only learned how a sick source was; no rule counts them as retries."""
+        return self._asker.guard.probes
+
     def begin(self, claim: FetchClaim, *, fetch_id: int, ranges: Sequence[FetchRange], claim_ranges: int) -> Run:
         """What `fetch` works on; raising its priority or lengthening its clock takes effect while it runs."""
         run = Run(
@@ -174,6 +179,7 @@ class Engine:
                 part=ask.uf,
                 tally=run.tally,
                 first=ask.page == 1,
+                again=run.claim.again,
             )
         )
 

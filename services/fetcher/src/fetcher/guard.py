@@ -40,6 +40,8 @@ class Guard:
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
         self._telling: set[asyncio.Task[None]] = set()
+        self.probes = 0
+        """Calls that a half-open circuit let through: they are neither first tries nor retries of anything."""
 
     def refuses(self, uf: str | None) -> bool:
         """Whether a call would be refused, as far as is known here."""
@@ -66,6 +68,7 @@ class Guard:
         if not admission.allowed:
             API_ERRORS.add(source=self._breaker.source, outcome="breaker")
             raise refusal()
+        self.probes += admission.probe
         began = asyncio.get_running_loop().time()
         try:
             result = await make()

@@ -396,6 +396,80 @@ class TestRetryBudget:
         assert an_engine.counted == {"failed.body.html": 1, "again.body.html": 1}
 
 
+async def down(_: PageAsk, __: timedelta) -> None:
+    raise AttemptFailed("http.503", again=True)
+
+
+class TestSecondTry:
+    """T04.3: a failed UF is tried once more from the retry budget, and only while the circuit is closed."""
+
+    def test_is_paid_from_the_budget_request_by_request(self, virtual: Any) -> None:
+        source = FakeSource(records=95)
+        an_engine = engine(source, virtual, rate=100, budget={"share": 0.1, "reserve": 5})
+
+        async def first_and_again() -> list[Fact]:
+            await everything(an_engine, claim(virtual.now(), modalidades=(4,)))
+            before = len(source.asked)
+            facts = await everything(an_engine, claim(virtual.now(), again=True))
+            assert len(source.asked) - before == 5 + 1  # the reserve, and a tenth of ten first tries
+            return facts
+
+        end = ends(virtual.run(first_and_again()))[6]
+        assert (end.status, end.why, end.records) == (SliceStatus.PARTIAL, "retry.budget", 60)
+        assert an_engine.counted["again.claim"] == 6
+
+    def test_brings_what_the_first_did_not_when_the_budget_is_there(self, virtual: Any) -> None:
+        source = FakeSource(records=25)
+        an_engine = engine(source, virtual)
+
+        async def first_and_again() -> list[Fact]:
+            await everything(an_engine, claim(virtual.now(), modalidades=(4,)))
+            return await everything(an_engine, claim(virtual.now(), again=True))
+
+        assert ends(virtual.run(first_and_again()))[6].status is SliceStatus.COMPLETE
+
+    def test_asks_nothing_without_budget(self, virtual: Any) -> None:
+        source = FakeSource()
+        an_engine = engine(source, virtual, budget={})
+        facts = virtual.run(everything(an_engine, claim(virtual.now(), again=True)))
+        assert (ends(facts)[6].status, ends(facts)[6].why) == (SliceStatus.FAILED, "retry.budget")
+        assert source.asked == []
+
+    def test_probes_no_circuit_that_is_not_closed(self, virtual: Any) -> None:
+        source = FakeSource()
+        an_engine = engine(source, virtual, rate=100, policy=Policy(least_calls=5), budget={"reserve": 100})
+
+        async def opened_then_back() -> tuple[list[Fact], list[Fact]]:
+            source.behave = down
+            await everything(an_engine, claim(virtual.now(), modalidades=range(1, 13)))
+            source.behave = None
+            await asyncio.sleep(61)
+            before = len(source.asked)
+            second = await everything(an_engine, claim(virtual.now(), again=True))
+            assert len(source.asked) == before
+            return second, await everything(an_engine, claim(virtual.now()))
+
+        second, first = virtual.run(opened_then_back())
+        assert (ends(second)[6].status, ends(second)[6].why) == (SliceStatus.FAILED, "breaker.open")
+        assert ends(first)[6].status is SliceStatus.COMPLETE
+
+    def test_is_no_probe_and_a_probe_is_no_retry(self, virtual: Any) -> None:
+        source = FakeSource(records=25)
+        an_engine = engine(source, virtual, rate=100, policy=Policy(least_calls=5, probes=2), budget={})
+
+        async def opened_then_back() -> None:
+            source.behave = down
+            await everything(an_engine, claim(virtual.now(), modalidades=range(1, 13)))
+            source.behave = None
+            await asyncio.sleep(61)
+            spent = an_engine.counted["again.http.503"]
+            await everything(an_engine, claim(virtual.now()))
+            assert an_engine.counted["again.http.503"] == spent
+
+        virtual.run(opened_then_back())
+        assert an_engine.probes == 2
+
+
 class TestBreaker:
     POLICY = Policy()
 

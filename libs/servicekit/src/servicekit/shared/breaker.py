@@ -138,6 +138,8 @@ class Admission:
     retry_after: float = 0.0
     """Seconds; of a refused one."""
     refused_by: str | None = None
+    probe: bool = False
+    """Whether a circuit that is half open lets it through to learn how its source is."""
 
 
 @dataclass(slots=True)
@@ -263,7 +265,8 @@ class Breaker:
         for each in circuits:
             self._told(each.admit(now, token))
         generations = tuple(each.generation for each in circuits)
-        return Admission(allowed=True, part=part, token=token, generations=generations, shared=False)
+        probe = any(each.state is State.HALF_OPEN for each in circuits)
+        return Admission(allowed=True, part=part, token=token, generations=generations, shared=False, probe=probe)
 
     def _admission(self, part: str | None, token: str, reply: Any) -> Admission:
         allowed, index, wait, seen, changes = reply
@@ -281,6 +284,7 @@ class Breaker:
             shared=True,
             retry_after=float(wait),
             refused_by=refused_by,
+            probe=bool(allowed) and any(_text(each[0]) == State.HALF_OPEN for each in seen),
         )
 
     def _learn(self, part: str | None, seen: Any, changes: Any) -> None:

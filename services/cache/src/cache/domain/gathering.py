@@ -141,35 +141,40 @@ class Gathering:
         return None if self.source.national else uf
 
     def claims(self, *, now: datetime) -> list[FetchClaim]:
-        """One claim for each place in which something is waited for, unless too late or soon after a failure."""
+        """One claim for each place in which something is waited for, unless too late or soon after a failure.
+
+        What was never tried goes first: a second try has a budget of its own.
+        """
         if now + WORTH_ASKING > self.claims_until:
             return []
-        waiting = [uf for uf in self.ufs if uf in self.open and self.waits_for(uf)]
-        return [
-            FetchClaim(
-                source=self.source,
-                uf=place,
-                ranges=self._ranges(place, waiting, today=day_of(now)),
-                priority=self.command.priority,
-                tenant=self.command.tenant,
-                search_id=self.command.search_id,
-                not_after=self.claims_until,
-                claimed_at=now,
-                newer_than=self.newer_than,
-            )
-            for place in dict.fromkeys(self.place(uf) for uf in waiting)
-            if now >= self._retry_at.get(place, now)
-        ]
+        wanted: dict[Place, list[SliceKey]] = defaultdict(list)
+        for uf in self.ufs:
+            if uf in self.open and now >= self._retry_at.get(self.place(uf), now):
+                wanted[self.place(uf)] += self._waiting[uf]
+        return [self._claim(place, keys, now=now) for place, keys in wanted.items() if keys]
 
-    def _ranges(self, place: Place, waiting: Sequence[UF], *, today: date) -> tuple[FetchRange, ...]:
+    def _claim(self, place: Place, keys: Sequence[SliceKey], *, now: datetime) -> FetchClaim:
+        untried = [key for key in keys if not self._failed.get(key)]
+        return FetchClaim(
+            source=self.source,
+            uf=place,
+            ranges=self._ranges(place, untried or keys, today=day_of(now)),
+            priority=self.command.priority,
+            tenant=self.command.tenant,
+            search_id=self.command.search_id,
+            not_after=self.claims_until,
+            claimed_at=now,
+            newer_than=self.newer_than,
+            again=not untried,
+        )
+
+    def _ranges(self, place: Place, keys: Sequence[SliceKey], *, today: date) -> tuple[FetchRange, ...]:
         if place is None:
-            return merged(None, {key.day for uf in waiting for key in self._waiting[uf]}, today=today)
+            return merged(None, {key.day for key in keys}, today=today)
         return tuple(
             each
             for modalidade in self.command.modalidades
-            for each in merged(
-                modalidade, {key.day for key in self._waiting[place] if key.modalidade is modalidade}, today=today
-            )
+            for each in merged(modalidade, {key.day for key in keys if key.modalidade is modalidade}, today=today)
         )
 
     def claimed(self, claim: FetchClaim, *, now: datetime) -> None:
