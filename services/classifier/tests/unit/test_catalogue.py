@@ -71,6 +71,27 @@ class TestProblems:
         (problem,) = self.found(catalogue, co_occurrence=[{"trigger": ["cortina"], "negative": ["fachada"]}])
         assert problem == "vestuario: co-occurrence rule 1 can never fire: no trigger stands on a term"
 
+    def test_name_a_term_that_is_a_word_of_procurement_itself(self, catalogue: Catalogue) -> None:
+        assert "any bid has" in self.found(catalogue, weak=["registros"])[0]
+
+    @pytest.mark.parametrize(
+        ("more", "why"),
+        [
+            ({"rejections": ["uniforme"]}, "the rejection 'uniforme'"),
+            ({"co_occurrence": [{"trigger": ["uniforme"], "negative": ["escolar"]}]}, "co-occurrence rule 1"),
+            ({"weak": ["computador"]}, "the same strong term of informatica"),
+        ],
+    )
+    def test_name_a_term_that_another_rule_always_takes_away(
+        self, catalogue: Catalogue, more: dict[str, Any], why: str
+    ) -> None:
+        found = self.found(catalogue, strong=["uniforme escolar"], **more)
+        assert [each for each in found if why in each and "shadowed" in each]
+
+    def test_let_a_rescued_term_pass(self, catalogue: Catalogue) -> None:
+        rule = {"trigger": ["uniforme"], "negative": ["escolar"], "positive": ["uniforme escolar"]}
+        assert self.found(catalogue, strong=["uniforme escolar"], co_occurrence=[rule]) == []
+
     def test_include_an_upside_down_range(self) -> None:
         with pytest.raises(ValidationError, match="min must be below max"):
             rules(value_range={"min": 2, "max": 1})

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from classifier.domain.catalogue import Catalogue, Grammar, SectorRules
 from classifier.domain.lens import OwnTerms
-from classifier.domain.relevance import Finding, Judge, density_of
+from classifier.domain.reading import Finding, density_of
+from classifier.domain.relevance import Judge
 from classifier.domain.scoring import Labelled
 from contracts.classification import RejectReason, Zone
 
@@ -22,6 +23,7 @@ def small(**sectors: dict[str, Any]) -> Judge:
                 generic=("material", "permanente", "equipamento"),
                 breaks=("para", "com", "em atendimento"),
                 attachments=("do", "da", "em", "com"),
+                agencies=("secretaria",),
                 elsewhere=("vale refeicao",),
             ),
         )
@@ -106,6 +108,27 @@ class TestWhatIsBought:
         assert finding("evento com uniforme", "vestuario").accepted
         assert not finding("evento com uniforme", "eventos_cultura").accepted
 
+    def test_is_not_in_the_name_of_who_buys(self) -> None:
+        judge = JUDGE
+        assert judge.sectors(judge.read("Secretaria de Evento e Movel, uniforme")) == ["vestuario"]
+        assert judge.sectors(judge.read("equipamento da Secretaria do Movel")) == []
+        assert judge.sectors(judge.read("equipamento das secretarias: uniforme")) == ["vestuario"]
+
+    def test_goes_on_after_brackets_that_say_how(self) -> None:
+        judge = JUDGE
+        assert sorted(judge.sectors(judge.read("mesa (com montagem) e uniforme"))) == ["mobiliario", "vestuario"]
+        assert judge.sectors(judge.read("mesa com montagem e uniforme")) == ["mobiliario"]
+
+    def test_is_not_hurt_by_an_ordinal_in_between(self) -> None:
+        assert finding("mesa 30ª de som", "eventos_cultura").accepted
+
+    def test_counts_a_weak_find_beside_another_only_as_a_further_thing(self) -> None:
+        judge = small(
+            vestuario={"strong": ["bota"], "weak": ["tecido"]}, mobiliario={"strong": ["mesa"], "weak": ["movel"]}
+        )
+        assert sorted(judge.sectors(judge.read("tecido e movel"))) == ["mobiliario", "vestuario"]
+        assert judge.sectors(judge.read("tecido do movel")) == ["vestuario"]
+
     def test_is_of_no_sector_where_what_nobody_sells_leads(self) -> None:
         judge = JUDGE
         assert judge.sectors(judge.read("vale refeição e uniforme")) == []
@@ -119,6 +142,14 @@ class TestCoOccurrence:
 
     def test_is_rescued_by_a_positive_signal(self) -> None:
         assert finding("uniforme camisa fachada", "vestuario").accepted
+
+    def test_takes_the_lead_from_what_it_voids(self) -> None:
+        assert finding("uniforme fachada com mesa", "mobiliario").accepted
+
+    def test_voids_what_stands_inside_a_voided_find_too(self) -> None:
+        rule = {"trigger": ["escolar"], "negative": ["muro"]}
+        judge = small(vestuario={"strong": ["uniforme escolar", "uniforme"], "co_occurrence": [rule]})
+        assert finding("uniforme escolar e muro", "vestuario", judge).reject is RejectReason.CO_OCCURRENCE
 
     def test_voids_only_the_finds_that_the_trigger_stands_on(self) -> None:
         found = finding("uniforme, colete e muro", "vestuario")

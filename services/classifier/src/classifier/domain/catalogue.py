@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from classifier.domain.text import form_of
+from classifier.domain.text import form_of, normal_form
 from contracts.sectors import SECTORS, SectorId
 
 _GROUP = re.compile(r"\(([^()]*)\)")
@@ -95,6 +95,8 @@ class Grammar(_Data):
     """Words that leave open what is bought: an objeto of nothing else is generic."""
     breaks: tuple[str, ...]
     """Words that end the clause that names what is bought: after them come purpose, place, manner."""
+    agencies: tuple[str, ...] = ()
+    """Words that begin the name of a public body; the name goes on to the next break or punctuation."""
     elsewhere: Patterns = ()
     """What is bought, but by no supplier of any sector (meal vouchers, funerals): where it leads, no sector counts."""
     attachments: tuple[str, ...]
@@ -120,6 +122,7 @@ class Catalogue:
 def problems(catalogue: Catalogue) -> list[str]:
     """What is wrong with a catalogue, one sentence each; empty when it is sound."""
     found = [f"{sector}: no file" for sector in SECTORS if sector not in catalogue.sectors]
+    own_words = frozenset(normal_form(word) for word in catalogue.grammar.boilerplate)
     for sector, rules in catalogue.sectors.items():
         if rules.sector != sector:
             found.append(f"{sector}: the file says {rules.sector}")
@@ -130,11 +133,49 @@ def problems(catalogue: Catalogue) -> list[str]:
                     form = form_of(term)
                     if form != form_of(term, numbers=True):
                         found.append(f"{sector}: {term!r} ({kind}) has a figure or number word, which is never seen")
+                    if form in own_words:
+                        found.append(
+                            f"{sector}: {term!r} ({kind}) is one of procurement's own words, which any bid has"
+                        )
                     if (other := owners.get(form)) is not None:
                         found.append(f"{sector}: {term!r} ({kind}) repeats a term of {other}")
                     owners[form] = f"{kind}"
         found.extend(_unreachable(sector, rules))
+        found.extend(_shadowed_within(sector, rules))
+    found.extend(_shadowed_across(catalogue))
     return found
+
+
+def _forms(patterns: Patterns) -> dict[str, str]:
+    """Normal form -> the term as written."""
+    return {form_of(term): term for pattern in patterns for term in expand(pattern)}
+
+
+def _shadowed_within(sector: str, rules: SectorRules) -> Iterator[str]:
+    """Terms that can never count, because a rule of their own sector always fires with them."""
+    rejections = _forms(rules.rejections)
+    ruled = [(_forms(rule.trigger), _forms(rule.negative), _forms(rule.positive)) for rule in rules.co_occurrence]
+    for form, term in _forms((*rules.strong, *rules.weak, *rules.vague)).items():
+        yield from (
+            f"{sector}: {term!r} is shadowed by the rejection {r!r}" for f, r in rejections.items() if _in(f, form)
+        )
+        for number, (triggers, negatives, positives) in enumerate(ruled, start=1):
+            if all(any(_in(f, form) for f in forms) for forms in (triggers, negatives)) and not any(
+                _in(f, form) for f in positives
+            ):
+                yield f"{sector}: {term!r} is shadowed by co-occurrence rule {number}, which voids it unless rescued"
+
+
+def _shadowed_across(catalogue: Catalogue) -> Iterator[str]:
+    """Weak and vague terms that are another sector's strong ones: beside those they never count."""
+    strong: dict[str, set[str]] = {}
+    for sector, rules in (*((s, r.strong) for s, r in catalogue.sectors.items()), ("-", catalogue.grammar.elsewhere)):
+        for form in _forms(rules):
+            strong.setdefault(form, set()).add(sector)
+    for sector, each in catalogue.sectors.items():
+        for form, term in _forms((*each.weak, *each.vague)).items():
+            if others := sorted(strong.get(form, set()) - {sector}):
+                yield f"{sector}: {term!r} is shadowed by the same strong term of {', '.join(others)}"
 
 
 def _unreachable(sector: str, rules: SectorRules) -> Iterator[str]:
@@ -148,4 +189,8 @@ def _unreachable(sector: str, rules: SectorRules) -> Iterator[str]:
 
 
 def _overlap(one: str, other: str) -> bool:
-    return f" {one} " in f" {other} " or f" {other} " in f" {one} "
+    return _in(one, other) or _in(other, one)
+
+
+def _in(part: str, whole: str) -> bool:
+    return f" {part} " in f" {whole} "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from classifier.domain.clause import Grammarian
 from classifier.domain.engine import Automaton, outermost
-from classifier.domain.relevance import Find, Finding, Reading, is_generic, zoned
+from classifier.domain.reading import Find, Finding, Reading, is_generic, zoned
 from classifier.domain.text import form_of, words_of
 from contracts.classification import RejectReason, Zone
 

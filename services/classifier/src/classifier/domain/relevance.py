@@ -1,111 +1,25 @@
 """Which sectors a bid belongs to, read once for all of them: what is bought counts, not who buys it or what for.
 
 The reading, in order: every hit of the automaton; hits that a longer term of another sector or an exclusion covers are
-hidden; the first clause with a hit left names what is bought; there the first find leads, and a find of another sector
-counts beside it only as a further thing bought, not as its complement; co-occurrence rules; density.
-
-Density = telling words under the finds that count / telling words from the start of the objeto to the end of that
-clause. Telling words leave out function words, numbers and procurement's own words.
+hidden; co-occurrence rules void what means something else there; the first clause with a hit left names what is bought;
+there the first find leads, and a find of another sector counts beside it only as a further thing bought, not as its
+complement; density.
 """
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from classifier.domain.catalogue import Catalogue, expand
 from classifier.domain.clause import Clause, Grammarian
 from classifier.domain.engine import Automaton, Cover, Hit, outermost
+from classifier.domain.reading import ELSEWHERE, Entry, Find, Finding, Kind, Reading, is_generic, zoned
 from classifier.domain.text import Words, form_of, words_of
 from contracts.classification import RejectReason, Zone
 
-HIGH_DENSITY = 0.05
-STANDARD_DENSITY = 0.02
-_UNNAMED_WORDS = 4
-"""So many telling words before the clause of the first find that name nothing known: it may be beside the point."""
-
-
-class Kind(StrEnum):
-    """What a pattern does when it is found."""
-
-    STRONG = "strong"
-    WEAK = "weak"
-    VAGUE = "vague"
-    EXCLUSION = "exclusion"
-    REJECTION = "rejection"
-    TRIGGER = "trigger"
-    NEGATIVE = "negative"
-    POSITIVE = "positive"
-
-
-ELSEWHERE = "-"
-"""The sector of no sector: owns what the grammar lists as elsewhere."""
 _TERMS = (Kind.STRONG, Kind.WEAK, Kind.VAGUE)
 _COVERING = (*_TERMS, Kind.EXCLUSION)
 _VAGUE_REACH = 2
 """Clauses after a vague term in which a plain one still says what is bought."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One term of one sector as the automaton holds it."""
-
-    sector: str
-    kind: Kind
-    term: str
-    rule: int = -1
-    """Which co-occurrence rule of the sector; -1 for the other kinds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Find:
-    """A term that counts, where it stands."""
-
-    term: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the rules say of one bid and one sector (or one search's own terms)."""
-
-    finds: tuple[Find, ...] = ()
-    density: float = 0.0
-    zone: Zone | None = None
-    """Set when the rules alone do not decide."""
-    reject: RejectReason | None = None
-    detail: str = ""
-    trace: tuple[str, ...] = ()
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the rules alone take it in."""
-        return self.zone is None and self.reject is None
-
-    @property
-    def settled(self) -> bool:
-        """What it comes to without an arbiter: taken in from a density of 2 % on."""
-        return self.reject is None and self.density >= STANDARD_DENSITY
-
-
-@dataclass(frozen=True)
-class Reading:
-    """An objeto read once for all sectors."""
-
-    words: Words
-    clause: Clause
-    hits: tuple[Hit, ...]
-    shown: tuple[Hit, ...]
-    """Terms that nothing hides."""
-    counted: dict[str, tuple[Hit, ...]] = field(default_factory=dict)
-    """Per sector, the finds that count."""
-    head: int | None = None
-    """The segment that names what is bought."""
-
-    def until_head(self, hit: Hit) -> bool:
-        """Whether a hit stands in the clause that names what is bought, or before it."""
-        return self.head is not None and self.clause.segment[hit.first] <= self.head
 
 
 class Judge:
@@ -124,9 +38,13 @@ class Judge:
         words = words_of(objeto)
         clause = self.grammarian.cut(words)
         hits = self.automaton.find(words)
-        head, shown = self._head(words, clause, self._unhidden(words, hits))
+        bought = [hit for hit in self._unhidden(words, hits) if not clause.agency[hit.first]]
+        meant, voided = self._co_occurrence(words, hits, bought)
+        head, shown = self._head(words, clause, meant)
         counted = self._counted(words, clause, shown, head) if head is not None else {}
-        return Reading(words=words, clause=clause, hits=tuple(hits), shown=tuple(shown), counted=counted, head=head)
+        return Reading(
+            words=words, clause=clause, hits=tuple(hits), shown=tuple(shown), counted=counted, voided=voided, head=head
+        )
 
     def finding(self, reading: Reading, sector: str) -> Finding:
         """The rules of one sector on a reading."""
@@ -142,11 +60,8 @@ class Judge:
                     finds=finds, reject=RejectReason.EXCLUSION, detail=entry.term,
                     trace=(*trace, f"rejection:{entry.term}"),
                 )  # fmt: skip
-        finds, voided = self._co_occurrence(reading, sector, finds)
-        if voided:
-            trace.append(voided)
-            if not finds:
-                return Finding(reject=RejectReason.CO_OCCURRENCE, detail=voided, trace=tuple(trace))
+        if sector in reading.voided:
+            trace.append(reading.voided[sector])
         return zoned(reading, finds, trace=trace)
 
     def sectors(self, reading: Reading) -> list[str]:
@@ -179,6 +94,8 @@ class Judge:
                 detail=f"“{term}” aparece, mas não é o que se compra",
                 trace=(f"aside:{term}",),
             )
+        if (voided := reading.voided.get(sector)) is not None:
+            return Finding(reject=RejectReason.CO_OCCURRENCE, detail=voided, trace=(voided,))
         hidden = [h for h in reading.hits if (e := self.entries[h.pattern]).sector == sector and e.kind in _TERMS]
         if hidden:
             term = self.entries[hidden[0].pattern].term
@@ -209,97 +126,73 @@ class Judge:
         """In the clause that names what is bought, the finds that are bought."""
         here = [hit for hit in shown if clause.segment[hit.first] == head]
         strong = [hit for hit in here if self.entries[hit.pattern].kind is Kind.STRONG]
-        leading: list[Hit] = []
-        sectors: set[str] = set()
         attachments = self._attachments_before(words)
-        reach = -1
-        for hit in strong:
-            sector = self.entries[hit.pattern].sector
-            if not leading or sector in sectors or attachments[hit.first] == attachments[reach + 1]:
-                leading.append(hit)
-                sectors.add(sector)
-                reach = max(reach, hit.last)
+        leading = self._leading(strong or here, attachments)
+        sectors = {self.entries[hit.pattern].sector for hit in leading}
         if leading and self.entries[leading[0].pattern].sector == ELSEWHERE:
             return {}
         counted: dict[str, list[Hit]] = {}
         for hit in leading:
             counted.setdefault(self.entries[hit.pattern].sector, []).append(hit)
-        for hit in here:
+        for hit in here if strong else ():
             entry = self.entries[hit.pattern]
-            if entry.kind in {Kind.WEAK, Kind.VAGUE} and (not sectors or entry.sector in sectors):
-                counted.setdefault(entry.sector, []).append(hit)
+            if entry.kind is not Kind.STRONG and entry.sector in sectors:
+                counted[entry.sector].append(hit)
         return {sector: tuple(sorted(hits)) for sector, hits in counted.items()}
+
+    def _leading(self, hits: Sequence[Hit], attachments: Sequence[int]) -> list[Hit]:
+        """The first hit and those that no attachment parts from what was named before; others of its sectors too."""
+        leading: list[Hit] = []
+        sectors: set[str] = set()
+        reach = -1
+        for hit in hits:
+            sector = self.entries[hit.pattern].sector
+            if not leading or sector in sectors or attachments[hit.first] == attachments[reach + 1]:
+                leading.append(hit)
+                sectors.add(sector)
+                reach = max(reach, hit.last)
+        return leading
 
     def _attachments_before(self, words: Words) -> list[int]:
         """Per word, how many attachments stand before it."""
         counts = (form in self.grammarian.attachments for form in words.forms)
         return list(itertools.accumulate(counts, initial=0))
 
-    def _co_occurrence(self, reading: Reading, sector: str, finds: tuple[Find, ...]) -> tuple[tuple[Find, ...], str]:
-        """The finds that no rule voids, and the first rule that voided some; a trigger counts where a find stands."""
-        by_rule: dict[int, dict[Kind, list[Hit]]] = {}
-        for hit in reading.hits:
+    def _co_occurrence(
+        self, words: Words, hits: Sequence[Hit], shown: Sequence[Hit]
+    ) -> tuple[list[Hit], dict[str, str]]:
+        """The finds that no rule voids, and per sector the first rule that voided some.
+
+        A find on whose words a trigger stands is void, and with it every find inside it.
+        """
+        kinds: dict[tuple[str, int], dict[Kind, list[Hit]]] = {}
+        for hit in hits:
             entry = self.entries[hit.pattern]
-            if entry.sector == sector and entry.rule >= 0:
-                by_rule.setdefault(entry.rule, {}).setdefault(entry.kind, []).append(hit)
-        voided = ""
-        for rule in sorted(by_rule):
-            kinds = by_rule[rule]
-            if Kind.TRIGGER not in kinds or Kind.NEGATIVE not in kinds or Kind.POSITIVE in kinds:
+            if entry.rule >= 0:
+                kinds.setdefault((entry.sector, entry.rule), {}).setdefault(entry.kind, []).append(hit)
+        triggered: dict[str, set[int]] = {}
+        reasons: dict[str, list[tuple[set[int], str]]] = {}
+        for (sector, _), found in sorted(kinds.items()):
+            if Kind.TRIGGER not in found or Kind.NEGATIVE not in found or Kind.POSITIVE in found:
                 continue
-            under = {index for trigger in kinds[Kind.TRIGGER] for index in range(trigger.first, trigger.last + 1)}
-            kept = tuple(f for f in finds if under.isdisjoint(range(f.first, f.last + 1)))
-            if len(kept) < len(finds):
-                trigger, negative = kinds[Kind.TRIGGER][0], kinds[Kind.NEGATIVE][0]
-                voided = voided or (
-                    f"co-occurrence: {self.entries[trigger.pattern].term} + {self.entries[negative.pattern].term}"
-                )
-                finds = kept
-        return finds, voided
-
-
-def zoned(reading: Reading, finds: tuple[Find, ...], *, trace: Sequence[str]) -> Finding:
-    """The density of finds and the zone that it falls into (REQUIREMENTS 4)."""
-    density = round(density_of(reading, finds), 4)
-    unnamed = sum(
-        1
-        for telling, generic, segment in zip(
-            reading.clause.telling, reading.clause.generic, reading.clause.segment, strict=True
-        )
-        if telling and not generic and reading.head is not None and segment < reading.head
-    )
-    zone: Zone | None = None
-    if density < STANDARD_DENSITY:
-        zone = Zone.CONSERVATIVE
-    elif density <= HIGH_DENSITY or unnamed >= _UNNAMED_WORDS:
-        zone = Zone.STANDARD
-    steps = [*trace, f"density:{density:.4f}"]
-    if unnamed >= _UNNAMED_WORDS:
-        steps.append(f"unnamed_before:{unnamed}")
-    steps.append(f"zone:{zone}" if zone else "zone:high")
-    return Finding(finds=finds, density=density, zone=zone, trace=tuple(steps))
-
-
-def density_of(reading: Reading, finds: Sequence[Find]) -> float:
-    """Telling words under the finds / telling words up to the end of the clause that names what is bought."""
-    covered = {i for find in finds for i in range(find.first, find.last + 1)}.intersection(reading.words.kept)
-    telling, segment = reading.clause.telling, reading.clause.segment
-    head = reading.head if reading.head is not None else max(segment, default=0)
-    counting = [i for i, tells in enumerate(telling) if (tells and segment[i] <= head) or i in covered]
-    inside = [i for i in counting if i in covered]
-    return min(1.0, len(inside) / len(counting)) if counting else 0.0
-
-
-def is_generic(reading: Reading) -> bool:
-    """Whether the first clause leaves open what is bought: `aquisição de materiais diversos`."""
-    first = [
-        generic
-        for telling, generic, segment in zip(
-            reading.clause.telling, reading.clause.generic, reading.clause.segment, strict=True
-        )
-        if telling and segment == 0
-    ]
-    return all(first)
+            under = {index for hit in found[Kind.TRIGGER] for index in range(hit.first, hit.last + 1)}
+            trigger, negative = (self.entries[found[kind][0].pattern].term for kind in (Kind.TRIGGER, Kind.NEGATIVE))
+            triggered.setdefault(sector, set()).update(under)
+            reasons.setdefault(sector, []).append((under, f"co-occurrence: {trigger} + {negative}"))
+        void: set[tuple[str, int]] = set()
+        voided: dict[str, str] = {}
+        for sector, under in triggered.items():
+            own = [hit for hit in shown if self.entries[hit.pattern].sector == sector]
+            for find in outermost(own, words):
+                span = range(find.first, find.last + 1)
+                if under.isdisjoint(span):
+                    continue
+                void.update((sector, index) for index in span)
+                voided.setdefault(sector, next(why for on, why in reasons[sector] if not on.isdisjoint(span)))
+        kept = [
+            hit for hit in shown if not {(self.entries[hit.pattern].sector, i) for i in (hit.first, hit.last)} <= void
+        ]
+        return kept, voided
 
 
 def _entries(catalogue: Catalogue) -> list[Entry]:

@@ -26,6 +26,8 @@ _NUMBER_WORDS = frozenset(
         "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa", "cem", "cento", "mil",
     )
 )  # fmt: skip
+_FIGURE = re.compile(r"\d+[ao]?")
+"""A number or an ordinal (`30ª`)."""
 _SHORT = 3
 """Words of so few letters are mostly siglas; their endings say nothing of number."""
 
@@ -117,7 +119,9 @@ def words_of(text: str, *, numbers: bool = False) -> Words:
         if start < skip:
             continue
         token = match[0]
-        if token not in _FUNCTION_WORDS and (numbers or not (token.isdigit() or token in _NUMBER_WORDS)):
+        if token not in _FUNCTION_WORDS and (
+            numbers or not (token in _NUMBER_WORDS or (token[0].isdigit() and _FIGURE.fullmatch(token)))
+        ):
             kept.append(len(forms))
         forms.append(normal_form(token))
         spans.append((start, end))

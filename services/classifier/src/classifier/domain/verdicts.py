@@ -4,7 +4,8 @@ from datetime import datetime
 
 from classifier.domain.filters import outside, unknown_marks
 from classifier.domain.lens import OwnTerms
-from classifier.domain.relevance import Finding, Judge, Reading
+from classifier.domain.reading import Finding, Reading
+from classifier.domain.relevance import Judge
 from classifier.domain.viability import viability_of
 from contracts.classification import AcceptedBid, RejectedBid, SightedBid, UncertainBid, Zone
 from contracts.sectors import SECTORS
