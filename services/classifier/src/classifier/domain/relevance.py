@@ -6,7 +6,6 @@ there the first find leads, and a find of another sector counts beside it only a
 complement; density.
 """
 
-import itertools
 from collections.abc import Sequence
 
 from classifier.domain.catalogue import Catalogue, expand
@@ -154,9 +153,17 @@ class Judge:
         return leading
 
     def _attachments_before(self, words: Words) -> list[int]:
-        """Per word, how many attachments stand before it."""
-        counts = (form in self.grammarian.attachments for form in words.forms)
-        return list(itertools.accumulate(counts, initial=0))
+        """Per word, and after the last, how many attachments stand before it; what brackets hold is over with them."""
+        counts, count, around = [0], 0, 0
+        for index, form in enumerate(words.forms):
+            gap = words.breaks_before(index)
+            if "(" in gap:
+                around = count
+            elif ")" in gap:
+                count = counts[-1] = around
+            count += form in self.grammarian.attachments
+            counts.append(count)
+        return counts
 
     def _co_occurrence(
         self, words: Words, hits: Sequence[Hit], shown: Sequence[Hit]
