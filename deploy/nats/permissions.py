@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from contracts.subjects import ANSWERS_BUCKET, CONSUMERS, FETCH, FILES_BUCKET, LEASE, OPS, SEARCH, TOPICS, Stream
+from contracts.subjects import (
+    ANSWERS_BUCKET,
+    CONSUMERS,
+    FETCH,
+    FILES_BUCKET,
+    LEASE,
+    OPS,
+    SEARCH,
+    STREAMS,
+    TOPICS,
+    Stream,
+)
 
 USERS_FILE: Final = Path(__file__).with_name("users.conf")
 SERVICES: Final = tuple(sorted({name for topic in TOPICS for name in (*topic.producers, *topic.consumers)}))
@@ -17,12 +28,16 @@ SERVICES: Final = tuple(sorted({name for topic in TOPICS for name in (*topic.pro
 # What the table of subjects does not say: who reads the log back, and who keeps content in the Object Store.
 FOLLOWS_SEARCH: Final = ("coordinator", "gateway")
 """By one ordered consumer a process."""
+BUCKETS: Final = (ANSWERS_BUCKET, FILES_BUCKET)
 READS_SEARCH: Final = ("cache", "coordinator", "gateway", "reporter")
 """By direct get."""
 WRITES_OBJECTS: Final = {"cache": (ANSWERS_BUCKET,), "coordinator": (ANSWERS_BUCKET,), "reporter": (FILES_BUCKET,)}
 READS_OBJECTS: Final = {
     "cache": (ANSWERS_BUCKET,), "gateway": (ANSWERS_BUCKET, FILES_BUCKET), "reporter": (ANSWERS_BUCKET,),
 }  # fmt: skip
+
+WATCHES_STREAMS: Final = ("gateway",)
+"""How full they are, of every stream and bucket."""
 
 INBOXES: Final = "_INBOX.>"
 API: Final = "$JS.API"
@@ -86,6 +101,9 @@ def _publishes(name: str) -> Iterator[str]:
         # Without a name in the subject: the server names it, so nobody's durable can be replaced by it.
         yield from (f"{API}.CONSUMER.CREATE.{SEARCH.name}", f"{API}.CONSUMER.DELETE.{SEARCH.name}.*")
         yield f"$JS.FC.{SEARCH.name}.>"
+    if name in WATCHES_STREAMS:
+        kept = (*(stream.name for stream in STREAMS), *(f"OBJ_{bucket}" for bucket in BUCKETS))
+        yield from (f"{API}.STREAM.INFO.{stream}" for stream in kept)
     for bucket in WRITES_OBJECTS.get(name, ()):
         yield from (f"$O.{bucket}.C.*", f"$O.{bucket}.M.*")
         # A name that is put again looks up and purges its former chunks.

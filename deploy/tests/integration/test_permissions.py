@@ -49,6 +49,8 @@ for reader in ("cache", "coordinator", "gateway", "reporter"):
 for follower in ("coordinator", "gateway"):
     SAID["$JS.API.STREAM.INFO.SEARCH"].add(follower)
     SAID["$JS.API.CONSUMER.CREATE.SEARCH"].add(follower)
+for watched in KEPT:
+    SAID[f"$JS.API.STREAM.INFO.{watched}"].add("gateway")
 SAID["$JS.API.DIRECT.GET.OBJ_FILES"].add("gateway")
 SAID["$JS.API.STREAM.MSG.GET.SEARCH"].add("coordinator")
 SAID["$JS.API.STREAM.MSG.GET.FETCH"].add("cache")

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Message
+from contracts.base import Message, Value
 from contracts.places import UF
 from contracts.values import Source
 from contracts.when import UtcDatetime
@@ -37,3 +37,73 @@ class BreakerChanged(Message):
     """When probes may be made; None unless it opened."""
     shared: bool = True
     """False: the circuit of one process alone, while Redis is away or not used."""
+
+
+class QueueSeen(Value):
+    """One durable consumer as its service sees it."""
+
+    consumer: str
+    pending: int = 0
+    """Messages that wait."""
+    in_work: int = 0
+    """Delivered and not yet acknowledged, over all processes."""
+    redelivered: int = 0
+    missing: bool = False
+    """It should be there and is not: nothing of it is served until it is provisioned again."""
+    paused: bool = False
+    """In this process: a dependency is away, or it is drained."""
+
+
+class JobSeen(Value):
+    """One periodic job of a process."""
+
+    name: str
+    every_s: float
+    last_success: UtcDatetime | None = None
+    """None: not yet."""
+
+
+class CircuitSeen(Value):
+    """A source's circuit as a process last saw it."""
+
+    source: Source
+    state: CircuitState
+    paused: bool = False
+    """By an operator."""
+
+
+class Heartbeat(Message):
+    """Fact on OPS: a process lives, and how it does. Every 15 s; one that is older than 120 s speaks for nobody."""
+
+    service: str
+    worker: str
+    """Of this process, new at each start; it names no machine."""
+    started_at: UtcDatetime
+    at: UtcDatetime
+    leaving: bool = False
+    """The last of a process that stops as it should: nobody misses it."""
+    failing: tuple[str, ...] = ()
+    """Its needed checks that fail now, as `disk: OSError`; with any it is not ready."""
+    degraded: tuple[str, ...] = ()
+    """Its other checks that fail now."""
+    queues: tuple[QueueSeen, ...] = ()
+    jobs: tuple[JobSeen, ...] = ()
+    circuits: tuple[CircuitSeen, ...] = ()
+    errors: dict[str, int] = Field(default_factory=dict)
+    """Error lines since its start, by event."""
+    loop_lag_s: float = 0.0
+    """The longest that its event loop was late since the last beat."""
+    drained: bool = False
+    """An operator has told it to take no more work."""
+
+
+class Alert(Message):
+    """Fact on OPS: a rule of the watcher fires, or does no longer. Told once for all gateways."""
+
+    rule: str
+    subject: str
+    """What it is about: a worker, a queue, a source."""
+    firing: bool
+    text: str
+    """As people are told."""
+    at: UtcDatetime

@@ -242,6 +242,12 @@ BREAKER_CHANGED: Topic[ops.BreakerChanged] = Topic(
     "breaker", "ops.v1.breaker", ops.BreakerChanged, ("fetcher",), (), OPS
 )
 
+SERVICES = ("gateway", "coordinator", "cache", "fetcher", "classifier", "reporter")
+HEARTBEAT: Topic[ops.Heartbeat] = Topic(
+    "heartbeat", "ops.v1.heartbeat.{service}.{worker}", ops.Heartbeat, SERVICES, ("gateway",), OPS
+)
+ALERT: Topic[ops.Alert] = Topic("alert", "ops.v1.alert.{rule}", ops.Alert, ("gateway",), ("gateway",), OPS)
+
 BELL: Topic[fetch.Bell] = Topic(
     "bell", "ledger.v1.{source}.{uf}", fetch.Bell, ("cache", "fetcher"), ("cache", "fetcher")
 )
@@ -268,7 +274,7 @@ COMMANDS: tuple[Topic[Any], ...] = (
     GATHER, REMEMBER, ARCHIVE, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM, FETCHED, FETCHED_LATER,
 )  # fmt: skip
 CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID, DETAILS)
-TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, *CORE)
+TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}
 

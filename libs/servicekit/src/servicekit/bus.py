@@ -11,6 +11,7 @@ from faststream import AckPolicy
 from faststream.nats import NatsMessage
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from contracts.ops import QueueSeen
 from contracts.report import ObjectRef
 from contracts.subjects import SEARCH, Consumer, Outgoing, Topic
 from servicekit.connection import Connection
@@ -21,7 +22,7 @@ from servicekit.errors import Rejected, Transient, Unavailable
 from servicekit.logs import log
 from servicekit.objects import Objects
 from servicekit.publishing import Publisher
-from servicekit.reading import Reader
+from servicekit.reading import Reader, StreamSeen, stream_seen
 
 __all__ = ["Ack", "Bus", "Delivery", "Stored"]
 
@@ -34,6 +35,10 @@ FAULT: Final = "farol-fault"
 """The header of a reply that has no answer: the code of what went wrong."""
 PUBLISH_BUDGET: Final = timedelta(seconds=10)
 GRACE: Final = timedelta(seconds=2)
+
+
+class BrokenConsumers(Exception):
+    """Consumers that a service needs are not there; it names them."""
 
 
 class Bus:
@@ -53,6 +58,8 @@ class Bus:
         self._core: list[tuple[Topic[Any], Callable[[NatsMessage], Awaitable[None]], str, int]] = []
         self._core_stops: list[Callable[[], Awaitable[None]]] = []
         self._consuming = False
+        self.drained = False
+        """Whether an operator has told it to take no more work."""
 
     @property
     def connected(self) -> bool:
@@ -199,6 +206,30 @@ class Bus:
         await self._connection.client.flush(timeout=1)
         paused = self.paused_consumers()
         return f"paused: {', '.join(paused)}" if paused else None
+
+    async def check_consumers(self) -> None:
+        """For `servicekit.health`: raises BrokenConsumers while one that should be there gives nothing."""
+        broken = [each.consumer.durable for each in self._consumptions if each.broken]
+        if broken:
+            raise BrokenConsumers(", ".join(broken))
+
+    async def queues(self) -> tuple[QueueSeen, ...]:
+        """How each consumer of this service stands; raises Unavailable."""
+        return tuple(await asyncio.gather(*(each.seen() for each in self._consumptions)))
+
+    async def stream(self, name: str) -> StreamSeen | None:
+        """How full a stream is; None when there is none. Raises Unavailable."""
+        try:
+            reply = await self._connection.client.request(f"$JS.API.STREAM.INFO.{name}", b"", timeout=2)
+        except (nats.errors.Error, TimeoutError, OSError) as exc:
+            raise Unavailable("bus.no_answer", name) from exc
+        return stream_seen(reply.data)
+
+    def hold(self, *, held: bool) -> None:
+        """Take no new work from any consumer until released."""
+        self.drained = held
+        for each in self._consumptions:
+            each.hold(held=held)
 
     def paused_consumers(self) -> tuple[str, ...]:
         """Whose dependency is away."""

@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 from opentelemetry import propagate, trace
 from pydantic import ValidationError
 
+from contracts.ops import QueueSeen
 from contracts.subjects import Consumer, Outgoing
 from servicekit.backoff import backoff
 from servicekit.clock import utc_now
@@ -34,7 +35,18 @@ from servicekit.gate import FETCH_TIME, Gate
 from servicekit.logs import log
 from servicekit.outcomes import first_faults, leading, one_line, retry_delay
 from servicekit.publishing import Publisher
-from servicekit.telemetry.measures import DEAD_LETTERS, HANDLE_SECONDS, HANDLED, PAUSED, REDELIVERIES, RUNNING
+from servicekit.telemetry.measures import (
+    DEAD_LETTERS,
+    HANDLE_SECONDS,
+    HANDLED,
+    PAUSED,
+    QUEUE_IN_WORK,
+    QUEUE_MISSING,
+    QUEUE_PENDING,
+    QUEUE_REDELIVERED,
+    REDELIVERIES,
+    RUNNING,
+)
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -47,6 +59,7 @@ PROVISION_TIME: Final = 60.0
 PROBE_PATIENCE: Final = 5.0
 """A probe that has run for so long without a complaint has found its dependency."""
 SETTLE_TIME: Final = 5.0
+INFO_TIME: Final = 2.0
 
 
 def delivery_limit(consumer: Consumer) -> int:
@@ -95,6 +108,7 @@ class Consumption(Generic[M]):
         self._resumed = asyncio.Event()
         self._resumed.set()
         self._stop_subscriber: Callable[[], Any] | None = None
+        self._held = False
 
     async def start(self) -> None:
         """Begin to take messages; waits for the consumer to be provisioned."""
@@ -141,6 +155,38 @@ class Consumption(Generic[M]):
     def paused(self) -> bool:
         """True while a dependency is away."""
         return self._probe is not None
+
+    @property
+    def broken(self) -> bool:
+        """True while it asks a consumer in vain that should be there."""
+        return self._gate is not None and self._gate.cut_off
+
+    def hold(self, *, held: bool) -> None:
+        """Take no new messages until released; what is in work goes on."""
+        self._held = held
+        if self._gate is not None and self._probe is None:
+            (self._gate.pause if held else self._gate.resume)()
+        PAUSED.set(held, consumer=self.consumer.durable)
+
+    async def seen(self) -> QueueSeen:
+        """How it stands on the server, and here; raises Unavailable where the server does not say."""
+        name = self.consumer.durable
+        try:
+            async with asyncio.timeout(INFO_TIME):
+                info = await self._connection.js.consumer_info(self.consumer.stream.name, name)
+        except NotFoundError:
+            QUEUE_MISSING.set(1, consumer=name)
+            return QueueSeen(consumer=name, missing=True, paused=self.paused)
+        except (nats.errors.Error, TimeoutError, OSError) as exc:
+            raise Unavailable("bus.no_answer", name) from exc
+        pending, in_work, again = info.num_pending or 0, info.num_ack_pending or 0, info.num_redelivered or 0
+        QUEUE_MISSING.set(0, consumer=name)
+        QUEUE_PENDING.set(pending, consumer=name)
+        QUEUE_IN_WORK.set(in_work, consumer=name)
+        QUEUE_REDELIVERED.set(again, consumer=name)
+        return QueueSeen(
+            consumer=name, pending=pending, in_work=in_work, redelivered=again, paused=self.paused or self._held
+        )
 
     @property
     def running(self) -> int:
@@ -401,7 +447,7 @@ class Consumption(Generic[M]):
         self._probe = None
         PAUSED.set(0, consumer=self.consumer.durable)
         self._resumed.set()
-        if self._gate is not None:
+        if self._gate is not None and not self._held:
             self._gate.resume()
         log.info("consumer.resumed", consumer=self.consumer.durable)
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
+from servicekit.clock import utc_now
 from servicekit.errors import Transient
 from servicekit.logs import log
 from servicekit.telemetry.measures import JOB_RUNS, JOB_SUCCESS
@@ -25,9 +25,11 @@ class Every:
     def __init__(
         self, interval: timedelta, job: Callable[[], Awaitable[object]], *, name: str, at_least: timedelta = AT_LEAST
     ) -> None:
-        self._interval = interval.total_seconds()
+        self.every_s = interval.total_seconds()
         self._job = job
-        self._name = name
+        self.name = name
+        self.last_success: datetime | None = None
+        """When a turn last went well."""
         self._task: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
         self._at_least = at_least.total_seconds()
@@ -37,7 +39,7 @@ class Every:
         self._nudged.set()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name=self._name)
+        self._task = asyncio.create_task(self._run(), name=self.name)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -54,15 +56,16 @@ class Every:
                 await self._job()
             except Transient as exc:
                 if not failing:
-                    log.warning("job.waits", job=self._name, code=exc.code)
+                    log.warning("job.waits", job=self.name, code=exc.code)
                 failing, outcome = True, "waits"
             except Exception:  # noqa: BLE001 - one bad turn must not end the turns after it
-                log.exception("job.failed", job=self._name)
+                log.exception("job.failed", job=self.name)
             else:
                 failing, outcome = False, "ok"
-                JOB_SUCCESS.set(time.time(), job=self._name)
-            JOB_RUNS.add(job=self._name, outcome=outcome)
-            pause = self._interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+                self.last_success = utc_now()
+                JOB_SUCCESS.set(self.last_success.timestamp(), job=self.name)
+            JOB_RUNS.add(job=self.name, outcome=outcome)
+            pause = self.every_s * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._nudged.wait()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
 FETCH_TIME: Final = 5.0
+CUT_OFF: Final = 2.0
+"""Seconds of nothing but errors, after which a subscription counts as broken."""
 REST: Final = 0.5
 """After an error, so that a consumer that was deleted is not asked in a hot loop."""
 
@@ -37,6 +39,13 @@ class Gate:
         self._fetching: asyncio.Task[list[Msg]] | None = None
         self._closed = False
         self._complained = False
+        self._failing_since: float | None = None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the consumer has answered nothing but errors for some time, though the server is there."""
+        since = self._failing_since
+        return since is not None and asyncio.get_running_loop().time() - since >= CUT_OFF and self._connection.connected
 
     def pause(self) -> None:
         """Take no more messages for now."""
@@ -95,6 +104,7 @@ class Gate:
                 await asyncio.wait({fetching})
             messages = fetching.result()
         except (TimeoutError, nats.errors.TimeoutError):
+            self._failing_since = None
             return []
         except asyncio.CancelledError:
             if not fetching.cancelled():
@@ -107,7 +117,7 @@ class Gate:
             reconnected.cancel()
             fetching.cancel()
             self._fetching = None
-        self._complained = False
+        self._complained, self._failing_since = False, None
         return messages
 
     async def _nothing_more(self) -> list["Msg"]:
@@ -120,4 +130,8 @@ class Gate:
         if self._connection.connected and not self._complained and not self._closed:
             self._complained = True
             log.warning("bus.fetch_failed", consumer=self._name, error=repr(error))
+        if not self._connection.connected:
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = asyncio.get_running_loop().time()
         await asyncio.sleep(REST)

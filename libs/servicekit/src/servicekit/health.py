@@ -1,9 +1,11 @@
 """Health is a handful of named checks, each with a time limit, asked at once."""
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from time import perf_counter
 
 from contracts.base import Value
@@ -32,6 +34,22 @@ class Health(Value):
 
     status: HealthStatus
     checks: dict[str, CheckResult]
+
+
+class DiskFull(Exception):
+    """There is too little room left to write into."""
+
+
+def disk(path: Path, *, least: int = 64 * 1024 * 1024) -> "Check":
+    """A check that there is room where this service writes; bytes."""
+
+    async def check() -> str | None:
+        free = (await asyncio.to_thread(shutil.disk_usage, path)).free
+        if free < least:
+            raise DiskFull(f"{free // 1024 // 1024} MB free")
+        return None
+
+    return check
 
 
 Check = Callable[[], Awaitable[str | None]]
@@ -73,5 +91,6 @@ async def _one(check: Check, failure: HealthStatus, limit: timedelta) -> CheckRe
     except TimeoutError:
         status, detail = failure, "timeout"
     except Exception as exc:  # noqa: BLE001 - whatever a part raises is its state, and the other checks go on
-        status, detail = failure, type(exc).__name__
+        words = str(exc)
+        status, detail = failure, f"{type(exc).__name__}: {words[:120]}" if words else type(exc).__name__
     return CheckResult(status=status, ms=round((perf_counter() - began) * 1000, 2), detail=detail)

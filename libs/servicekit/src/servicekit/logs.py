@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 HIDDEN = "[redacted]"
+_ERRORS: Counter[tuple[str, str]] = Counter()
+_KINDS_OF_ERRORS = 200
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:authorization|api_?key|token|secret|password|senha|cookie|phone|telefone|celular|whatsapp|e?_?mail|cpf)$",
     re.IGNORECASE,
@@ -38,6 +41,19 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: HIDDEN if _SECRET_NAME.search(name) and value else _clean(value) for name, value in event.items()}
 
 
+def errors_of(service: str) -> dict[str, int]:
+    """Error lines that this service has written in this process, by event."""
+    return {event: count for (whose, event), count in _ERRORS.items() if whose == service}
+
+
+def _count_errors(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if method in {"error", "exception", "critical"}:
+        key = str(event.get("service", "")), str(event.get("event", ""))[:80]
+        if key in _ERRORS or len(_ERRORS) < _KINDS_OF_ERRORS:
+            _ERRORS[key] += 1
+    return event
+
+
 def configure(level: str, service: str) -> None:
     """Send our lines and those of libraries to standard output as JSON; called once, by the process's entry."""
     shared: list[Processor] = [
@@ -45,6 +61,7 @@ def configure(level: str, service: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _ServiceName(service),
+        _count_errors,
         structlog.processors.dict_tracebacks,
         redact,
     ]

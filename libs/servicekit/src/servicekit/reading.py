@@ -1,6 +1,7 @@
 """Reading back what a stream holds, by direct get: it needs no consumer and leaves nothing behind."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import nats.errors
@@ -19,6 +20,27 @@ BATCH: Final = 500
 """At most 128 MB a batch; a whole search is a few hundred facts."""
 READ_BUDGET = 10.0
 WAIT_FOR_NEXT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSeen:
+    """How a stream stands."""
+
+    messages: int
+    last_sequence: int
+    fill: float
+    """Bytes over the bytes that it may have; 0 without a bound."""
+
+
+def stream_seen(reply: bytes) -> StreamSeen | None:
+    """What the server says of a stream; None when it knows none."""
+    info = orjson.loads(reply)
+    if info.get("error"):
+        return None
+    most, state = info["config"].get("max_bytes", -1), info["state"]
+    return StreamSeen(
+        messages=state["messages"], last_sequence=state["last_seq"], fill=state["bytes"] / most if most > 0 else 0.0
+    )
 
 
 class Reader:

@@ -2,13 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.ops import CircuitSeen
 from servicekit.bus import Bus
-from servicekit.health import Health, examine
+from servicekit.every import Every
+from servicekit.health import Check, Health, examine
+from servicekit.heart import Heart
 from servicekit.logs import configure, log
 from servicekit.settings import ServiceSettings, TelemetrySettings
 from servicekit.telemetry.process import shown
@@ -21,6 +24,12 @@ class Service:
     name: str
     bus: Bus
     parts: Sequence[AbstractAsyncContextManager[Any]] = ()
+    needed: Mapping[str, Check] = field(default_factory=dict)
+    """Without one of these it is not ready; the bus and its consumers are checked anyway."""
+    helpful: Mapping[str, Check] = field(default_factory=dict)
+    """Without one of these it works, but less well."""
+    circuits: Callable[[], Sequence[CircuitSeen]] = tuple
+    _heart: Heart | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
 
     async def start(self) -> None:
@@ -30,6 +39,9 @@ class Service:
             for part in self.parts:
                 await self._stack.enter_async_context(part)
             await self.bus.start()
+            jobs = [part for part in self.parts if isinstance(part, Every)]
+            self._heart = Heart(self.bus, health=self.health, jobs=jobs, circuits=self.circuits)
+            await self._heart.start()
         except BaseException:
             await self.stop()
             raise
@@ -37,6 +49,8 @@ class Service:
     async def stop(self) -> None:
         """Stop taking messages, hand back what runs, leave the parts, close."""
         try:
+            if self._heart is not None:
+                await self._heart.stop()
             await self.bus.drain()
         finally:
             try:
@@ -46,7 +60,8 @@ class Service:
 
     async def health(self) -> Health:
         """Whether it can do its work now."""
-        return await examine({"bus": self.bus.check})
+        needed = {"bus": self.bus.check, "consumers": self.bus.check_consumers, **self.needed}
+        return await examine(needed, optional=self.helpful)
 
 
 def main(build: Callable[[], Service]) -> None:

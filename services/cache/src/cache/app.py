@@ -3,6 +3,7 @@
 import random
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from cache.adapters.bells import Bells
 from cache.adapters.sql.answers import SqlAnswers
@@ -30,6 +31,7 @@ from contracts.subjects import (
 from servicekit.bus import Bus
 from servicekit.clock import utc_now
 from servicekit.every import Every
+from servicekit.health import disk
 from servicekit.logs import log
 from servicekit.service import Service
 from servicekit.sql.database import Database
@@ -73,7 +75,15 @@ def build(settings: CacheSettings | None = None) -> Service:
     bus.answer(LEDGER, filler.tell)
     bus.answer(FILL, filler.fill)
     jobs = (_upkeep(settings, database), _ledger_age(memory), *((ingest,) if settings.ingest == "on" else ()))
-    return Service(name="cache", bus=bus, parts=(database, *jobs))
+    return Service(name="cache", bus=bus, parts=(database, *jobs), **_checks(settings, database))
+
+
+def _checks(settings: CacheSettings, database: Database) -> dict[str, Any]:
+    room = {"disk": disk(settings.data_dir)}
+    # Of SQLite a full disk is the end; PostgreSQL has its own.
+    return {"helpful": {"sql": database.check, **room}} if settings.database_url else {
+        "needed": room, "helpful": {"sql": database.check}
+    }  # fmt: skip
 
 
 def _upkeep(settings: CacheSettings, database: Database) -> Every:

@@ -87,6 +87,10 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     return Service(name="fetcher", bus=bus, parts=parts if link is None else [link, *parts])
 
 
+def _seen(breakers: Sequence[Breaker]) -> list[CircuitSeen]:
+    return [CircuitSeen(source=Source(each.source), state=CircuitState(each.state)) for each in breakers]
+
+
 def _measured(bucket: SourceRate, lane: Lane, breaker: Breaker, source: Source) -> None:
     SOURCE_RATE.follow(lambda: bucket.rate, source=source)
     SOURCE_WAITING.follow(lambda: lane.waiting, source=source)

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from contracts.subjects import KEY_REVOKED
+from contracts.ops import Heartbeat
+from contracts.subjects import ALERT, COMPLETED, HEARTBEAT, KEY_REVOKED, fact_topic
 from gateway import page
 from gateway.adapters.keyring import Keyring, secret_in
 from gateway.adapters.searches import Searches
@@ -11,7 +12,11 @@ from gateway.adapters.sql.keys import SqlKeys
 from gateway.adapters.sql.promises import SqlPromises
 from gateway.adapters.sql.schema import SCHEMA
 from gateway.adapters.sql.shelf import SqlShelf
+from gateway.adapters.sql.snapshots import EVERY, SqlSnapshots
 from gateway.adapters.stream import StreamRules
+from gateway.adapters.watcher import LOOK, Watcher
+from gateway.adapters.webhook import Webhook
+from gateway.domain.board import Board
 from gateway.domain.keys import LocalKey
 from gateway.domain.traffic import Quota, Traffic
 from gateway.http import create_http
@@ -21,7 +26,9 @@ from gateway.settings import GatewaySettings
 from servicekit.bus import Bus
 from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
+from servicekit.every import Every
 from servicekit.feed import SearchFeed
+from servicekit.health import disk
 from servicekit.service import Service
 from servicekit.settings import TelemetrySettings
 from servicekit.sql.database import Database
@@ -33,11 +40,22 @@ def build(settings: GatewaySettings | None = None) -> Service:
     settings = settings or GatewaySettings()
     bus = Bus(url=settings.nats_url, service="gateway")
     traffic = Traffic(most_running=settings.running_searches, longest_wait=settings.longest_wait)
-    feed = SearchFeed(bus, tap=partial(_heard, traffic))
     database = Database.of(SCHEMA, settings.database_url, settings.data_dir)
     key = LocalKey(settings.api_key.get_secret_value())
     keys = Keyring(local=key, store=SqlKeys(database), secret=_secret(settings), herald=bus, clock=utc_now)
     bus.listen(KEY_REVOKED, keys.heard)
+    board = Board(utc_now())
+    history = SqlSnapshots(database)
+    watcher = Watcher(
+        board, bus=bus, teller=Webhook(settings.slack_webhook_url), snapshots=history, clock=utc_now
+    )
+
+    async def beat(heartbeat: Heartbeat) -> None:
+        board.hear(heartbeat)
+
+    bus.listen(HEARTBEAT, beat)
+    bus.listen(ALERT, watcher.heard)
+    feed = SearchFeed(bus, tap=partial(_heard, traffic, board))
     known = Searches(
         bus=bus,
         feed=feed,
@@ -62,6 +80,9 @@ def build(settings: GatewaySettings | None = None) -> Service:
         promises=SqlPromises(database, clock=utc_now),
         traffic=traffic,
         quota=Quota(settings.requests_per_minute),
+        board=board,
+        history=history,
+        health=lambda: service.health(),
     )
     counted = metrics.router(TelemetrySettings().metrics_token)
     server = HttpServer(
@@ -71,11 +92,21 @@ def build(settings: GatewaySettings | None = None) -> Service:
         before_shutdown=known.end_streams,
         headers_within=settings.headers_within,
     )
-    return Service(name="gateway", bus=bus, parts=(feed, database, known, server))
+    jobs = (Every(LOOK, watcher.look, name="watch"), Every(EVERY, watcher.snapshot, name="snapshot"))
+    service = Service(
+        name="gateway",
+        bus=bus,
+        parts=(feed, database, known, server, *jobs),
+        helpful={"sql": database.check, "disk": disk(settings.data_dir)},
+    )
+    return service
 
 
-def _heard(traffic: Traffic, subject: str, sequence: int, body: bytes) -> None:
-    traffic.hear(subject, sequence, body, now=utc_now())
+def _heard(traffic: Traffic, board: Board, subject: str, sequence: int, body: bytes) -> None:
+    now = utc_now()
+    traffic.hear(subject, sequence, body, now=now)
+    if (topic := fact_topic(subject)) is COMPLETED:
+        board.hear_end(topic.decode(body).status, now=now)
 
 
 def _secret(settings: GatewaySettings) -> bytes:

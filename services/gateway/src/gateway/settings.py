@@ -41,5 +41,7 @@ class GatewaySettings(ServiceSettings):
     streams_per_tenant: int = Field(default=2000, ge=1, validation_alias="GATEWAY_STREAMS_PER_TENANT")
     headers_within: timedelta = Field(default=timedelta(seconds=10), validation_alias="GATEWAY_HEADERS_WITHIN")
     """A connection that has not sent a request's headers by then is closed."""
+    slack_webhook_url: SecretStr = Field(default=SecretStr(""), validation_alias="SLACK_WEBHOOK_URL")
+    """Where the watcher tells people what is wrong; empty: in the log alone."""
     cors_origins: tuple[str, ...] = Field(default=(), validation_alias="GATEWAY_CORS_ORIGINS")
     """A JSON list of the origins whose pages may call the API with a key; empty: none."""

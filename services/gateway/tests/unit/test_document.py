@@ -55,6 +55,11 @@ class TestDocument:
             "GET /v1/health",
             "GET /v1/health/live",
             "GET /v1/health/ready",
+            "GET /v1/health/score",
+            "GET /v1/health/workers",
+            "GET /v1/health/queue",
+            "GET /v1/health/deep",
+            "GET /v1/metrics/history",
         }
         keyless = {name for name, operation in operations.items() if not operation["security"]}
         assert keyless == {"GET /v1/health", "GET /v1/health/live", "GET /v1/health/ready"}

@@ -7,12 +7,11 @@ from typing import Final
 
 from contracts.classification import RejectReason
 from contracts.state import Status
-from contracts.subjects import CONSUMERS, STREAMS, TOPICS
+from contracts.subjects import CONSUMERS, SERVICES, STREAMS, TOPICS
 from contracts.values import Source
 from contracts.verdict import RelevanceSource
 from servicekit.telemetry.meters import Counter, Gauge, Histogram, Label, Meter
 
-SERVICES: Final = ("gateway", "coordinator", "cache", "fetcher", "classifier", "reporter")
 ROUTES: Final = (
     "/v1/searches", "/v1/searches/{search_id}", "/v1/searches/{search_id}/results", "/v1/searches/{search_id}/events",
     "/v1/searches/{search_id}/summary", "/v1/searches/{search_id}/spreadsheet", "/v1/searches/{search_id}/results.csv",
@@ -138,8 +137,8 @@ LOOP_LAG = Gauge("farol_loop_lag_seconds", "The longest that the event loop was 
 ALERTS = Gauge(
     "farol_watcher_firing", "1 while the in-system watcher's rule fires.",
     Label("rule", frozenset({
-        "worker_silent", "job_late", "source_open", "queue_backed_up", "queue_missing", "stream_full",
-        "dead_letters", "errors", "worker_unready", "searches_failing",
+        "bus_away", "queue_flooded", "worker_silent", "job_late", "source_open", "queue_backed_up", "queue_missing",
+        "stream_full", "dead_letters", "errors", "worker_unready", "searches_failing",
     })),
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What every process shows of itself while it runs, however many services it holds."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
@@ -12,6 +13,7 @@ from servicekit.telemetry.meters import switched_on
 from servicekit.telemetry.port import Port
 
 _LOOK_EVERY: Final = 0.5
+_lags: deque[float] = deque(maxlen=40)
 
 
 @asynccontextmanager
@@ -33,7 +35,13 @@ async def _watch_loop() -> None:
     while True:
         due = loop.time() + _LOOK_EVERY
         await asyncio.sleep(_LOOK_EVERY)
-        LOOP_LAG.set(max(0.0, loop.time() - due))
+        _lags.append(max(0.0, loop.time() - due))
+        LOOP_LAG.set(worst_lag())
+
+
+def worst_lag() -> float:
+    """The longest that the loop was late in the last 20 s; 0 where nobody looks."""
+    return max(_lags, default=0.0)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from gateway.routes.ports import AtDesk
+from servicekit.health import HealthStatus
 
 router = APIRouter(prefix="/v1/health", tags=["saúde"])
 
@@ -21,6 +22,7 @@ class Ready(BaseModel):
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, Literal["ok", "away"]]
+    """What is needed; what only helps makes nobody unready."""
 
 
 class Health(BaseModel):
@@ -56,7 +58,15 @@ async def live() -> Live:
     responses={503: {"model": Ready, "description": "Uma dependência necessária está fora."}},
 )
 async def ready(desk: AtDesk, response: Response) -> Ready:
-    """503 while the bus is away: new searches would be refused."""
-    connected = desk.publisher.connected
-    response.status_code = 200 if connected else 503
-    return Ready(status="ready" if connected else "not_ready", checks={"bus": "ok" if connected else "away"})
+    """503 while something needed is away: new searches would be refused."""
+    checks: dict[str, Literal["ok", "away"]] = {"bus": "ok" if desk.publisher.connected else "away"}
+    if desk.health is not None and desk.publisher.connected:
+        found = (await desk.health()).checks
+        checks |= {
+            name: "away" if check.status is HealthStatus.UNHEALTHY else "ok"
+            for name, check in found.items()
+            if check.status is not HealthStatus.DEGRADED
+        }
+    well = "away" not in checks.values()
+    response.status_code = 200 if well else 503
+    return Ready(status="ready" if well else "not_ready", checks=checks)

@@ -1,9 +1,9 @@
 """What the routes need of the rest; the adapters merely fit."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Request
@@ -14,6 +14,7 @@ from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
 from contracts.state import SearchView
 from contracts.subjects import Outgoing, Topic
 from contracts.values import BidId, SearchId
+from gateway.domain.board import Board
 from gateway.domain.events import Frame
 from gateway.domain.keys import Caller, KeyRecord, LocalKey, Scope
 from gateway.domain.problem import Problem
@@ -23,6 +24,7 @@ from gateway.domain.standing import BidStanding
 from gateway.domain.traffic import Quota, Traffic
 from gateway.once import Promises
 from servicekit.envelope import Ack
+from servicekit.health import Health
 
 
 class Publisher(Protocol):
@@ -157,6 +159,13 @@ class OneOwner:
         return LocalKey.TENANT
 
 
+class Snapshots(Protocol):
+    """How the system did; each call raises DependencyAway."""
+
+    async def since(self, moment: datetime) -> list[tuple[datetime, dict[str, Any]]]:
+        """Every snapshot since then, the oldest first."""
+
+
 class Shelf(Protocol):
     """What tenants keep; each call raises DependencyAway while its store is away."""
 
@@ -218,6 +227,12 @@ class Desk:
     """None: `Idempotency-Key` is not looked at."""
     traffic: Traffic = field(default_factory=lambda: Traffic(most_running=10_000, longest_wait=timedelta(hours=1)))
     quota: Quota = field(default_factory=lambda: Quota(1_000_000))
+    board: Board = field(default_factory=lambda: Board(datetime.now(UTC)))
+    """How the system does, as heartbeats tell."""
+    history: Snapshots | None = None
+    """None: nothing is kept of it."""
+    health: Callable[[], Awaitable[Health]] | None = None
+    """The checks of this process; None: the bus alone."""
     streams_of: Counter[str] = field(default_factory=Counter)
     """Event streams open now, by tenant."""
 

@@ -2,10 +2,12 @@
 
 from sqlalchemy import (
     Column,
+    Date,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     SmallInteger,
     String,
     Table,
@@ -74,3 +76,36 @@ shown = Table(
     Index("shown_by_age", "at"),
 )  # fmt: skip
 """The search in which a bid was first shown to a tenant: in every later one it is not new."""
+
+snapshots = Table(
+    "snapshots", metadata,
+    Column("at", Moment, primary_key=True),
+    Column("content", Text, nullable=False),
+)  # fmt: skip
+"""How the system did, every five minutes: one row for all gateways."""
+
+audit = Table(
+    "audit", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("subject", String(120), nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("reason", String(400), nullable=False),
+    Index("audit_by_age", "at"),
+)  # fmt: skip
+"""Every lever that was pulled and flag that was changed; nothing is ever taken out."""
+
+usage = Table(
+    "usage", metadata,
+    Column("search_id", String(32), primary_key=True),
+    Column("tenant", String(40), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("source_requests", Integer, nullable=False),
+    Column("llm_tokens", Integer, nullable=False),
+    Column("llm_usd", Numeric(12, 6), nullable=False),
+    Index("usage_by_tenant", "tenant", "day"),
+)  # fmt: skip
+"""What each finished search has used, on the day in America/Sao_Paulo on which it ended."""
