@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 import random
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
 from contracts.fetch import Document, Item
+from contracts.ops import CircuitSeen, CircuitState
 from contracts.subjects import BELL, DETAILS, FETCHER_CLAIMS, FETCHER_ITEMS
 from contracts.values import Source
 from fetcher.adapters.http import SourceHttp
@@ -57,10 +59,12 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
         (PcpReader(pcp), settings.pcp_rate_per_second, pcp_details.items, None),
     )
     details: dict[Source, Details] = {}
+    breakers: list[Breaker] = []
     for reader, rate, read_items, read_documents in sources:
         source = reader.source
         rate_limit = SourceRate(source, rate, link=link, processes=settings.fetcher_max_processes)
         breaker = _breaker(source, settings, chain, link=link, transitions=transitions)
+        breakers.append(breaker)
         asker = Asker(
             lane=Lane(rate_limit),
             guard=Guard(breaker),
@@ -84,7 +88,8 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     bus.answer(DETAILS, functools.partial(describe, sources=details, now=utc_now))
     bus.listen(BELL, open_claims.hear)
     parts: list[AbstractAsyncContextManager[Any]] = [lists, items, pcp, transitions]
-    return Service(name="fetcher", bus=bus, parts=parts if link is None else [link, *parts])
+    parts = parts if link is None else [link, *parts]
+    return Service(name="fetcher", bus=bus, parts=parts, circuits=functools.partial(_seen, breakers))
 
 
 def _seen(breakers: Sequence[Breaker]) -> list[CircuitSeen]:

@@ -46,9 +46,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
     bus.listen(KEY_REVOKED, keys.heard)
     board = Board(utc_now())
     history = SqlSnapshots(database)
-    watcher = Watcher(
-        board, bus=bus, teller=Webhook(settings.slack_webhook_url), snapshots=history, clock=utc_now
-    )
+    watcher = Watcher(board, bus=bus, teller=Webhook(settings.slack_webhook_url), snapshots=history, clock=utc_now)
 
     async def beat(heartbeat: Heartbeat) -> None:
         board.hear(heartbeat)
@@ -82,7 +80,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
         quota=Quota(settings.requests_per_minute),
         board=board,
         history=history,
-        health=lambda: service.health(),
+        health=lambda: service.health(),  # noqa: PLW0108 - the service is made below
     )
     counted = metrics.router(TelemetrySettings().metrics_token)
     server = HttpServer(
@@ -96,7 +94,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
     service = Service(
         name="gateway",
         bus=bus,
-        parts=(feed, database, known, server, *jobs),
+        parts=(feed, database, known, *jobs, server),
         helpful={"sql": database.check, "disk": disk(settings.data_dir)},
     )
     return service

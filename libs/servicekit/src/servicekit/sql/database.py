@@ -107,6 +107,11 @@ class Database:
         faults = list(self._episode.faults.values())
         return next((each for each in faults if isinstance(each, SchemaMismatch)), faults[0] if faults else None)
 
+    async def check(self) -> None:
+        """For `servicekit.health`: reads nothing, and raises DependencyAway where not even that can be done."""
+        async with self.reading() as connection:
+            await connection.execute(sa.select(sa.literal(1)))
+
     async def migrate(self) -> None:
         """Bring the tables to the newest shape, once; others that start at the same time wait for the lock."""
         if self._migrated:

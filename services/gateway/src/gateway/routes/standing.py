@@ -15,7 +15,8 @@ from gateway.routes.describing import problems
 from gateway.routes.ports import AtDesk, Desk
 from servicekit.health import CheckResult
 
-router = APIRouter(prefix="/v1", tags=["saúde"])
+router = APIRouter(prefix="/v1/health", tags=["saúde"])
+kept = APIRouter(prefix="/v1/metrics", tags=["administração"])
 
 
 class Worker(BaseModel):
@@ -87,25 +88,25 @@ class History(BaseModel):
     snapshots: tuple[Moment, ...]
 
 
-@router.get("/health/score", summary="Uma nota para o sistema inteiro")
+@router.get("/score", summary="Uma nota para o sistema inteiro")
 async def score(desk: AtDesk) -> Score:
     """0 to 100 per component; 80 is healthy, 50 degraded."""
     return score_of(_board(desk), desk.clock(), connected=desk.publisher.connected)
 
 
-@router.get("/health/workers", summary="Quem está trabalhando")
+@router.get("/workers", summary="Quem está trabalhando")
 async def workers(desk: AtDesk) -> Workers:
     """Each process as its last heartbeat told."""
     return _workers(_board(desk), desk)
 
 
-@router.get("/health/queue", summary="O que espera nas filas")
+@router.get("/queue", summary="O que espera nas filas")
 async def queue(desk: AtDesk) -> Queues:
     """Each consumer, each stream, and how many letters are dead."""
     return _queues(_board(desk), desk)
 
 
-@router.get("/health/deep", summary="Tudo de uma vez")
+@router.get("/deep", summary="Tudo de uma vez")
 async def deep(desk: AtDesk) -> Deep:
     """The checks of this gateway, the board and what is wrong."""
     board, now = _board(desk), desk.clock()
@@ -123,8 +124,8 @@ async def deep(desk: AtDesk) -> Deep:
     )
 
 
-@router.get(
-    "/metrics/history",
+@kept.get(
+    "/history",
     summary="Como o sistema esteve",
     responses=problems("key.missing", "key.wrong", "scope.missing", "storage.away"),
 )
@@ -134,8 +135,8 @@ async def history(
     """Snapshots of the last hours; needs a key with `metrics` or `admin`."""
     if desk.history is None:
         raise Problem("storage.away", headers={"Retry-After": "2"})
-    kept = await desk.history.since(desk.clock() - timedelta(hours=hours))
-    return History(snapshots=tuple(Moment(at=at, content=content) for at, content in kept))
+    found = await desk.history.since(desk.clock() - timedelta(hours=hours))
+    return History(snapshots=tuple(Moment(at=at, content=content) for at, content in found))
 
 
 def _board(desk: Desk) -> Board:
