@@ -27,7 +27,8 @@ from gateway.routes.ports import Desk
 
 _API: Final = (
     searches.router, events.router, reports.router, exports.router, saved.router, triage.router,
-    vocabulary.router, coverage.router, health.router, standing.router, standing.kept, admin_keys.router, entrance.router,
+    vocabulary.router, coverage.router, health.router, standing.router, standing.kept, admin_keys.router,
+    entrance.router,
 )  # fmt: skip
 
 
