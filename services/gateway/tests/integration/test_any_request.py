@@ -83,7 +83,7 @@ def _check(case: Any, address: str) -> None:
 
 class TestAnyRequest:
     @SCHEMA.parametrize()
-    @bounded(12)
+    @bounded(5)
     def test_is_answered_as_the_document_says(self, case, address):
         _check(case, address)
 

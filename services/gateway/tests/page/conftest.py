@@ -1,6 +1,7 @@
 """The page before a scripted search: real routes, edge and events over a log of real facts; only the bus is missing."""
 
 import asyncio
+import random
 import shutil
 import socket
 import threading
@@ -10,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from itertools import product
+from typing import Any, Literal, cast
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from contracts.classification import AcceptedBid, Judged, RejectedBid, RejectReason, SightedBid
 from contracts.events import Event, EventName, events_of
@@ -425,15 +427,15 @@ def _bid_id(uf: UF, n: int) -> str:
 
 
 class Served:
-    """A stage behind a real socket, in a thread of its own; a test moves its searches on."""
+    """A stage behind a real socket, in a thread of its own; each test has a stage of its own and moves it on."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self) -> None:
+        self.stage = Stage(Script(), clock=lambda: datetime.now(UTC))
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        app = create_http(desk_of(stage), pages=(page.router(clock=stage.clock),))
+        self._app = create_http(desk_of(self.stage), pages=(page.router(),))
         self._server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, ws="none", lifespan="off", timeout_graceful_shutdown=1)
+            uvicorn.Config(self._app, log_config=None, ws="none", lifespan="off", timeout_graceful_shutdown=1)
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
@@ -444,6 +446,12 @@ class Served:
         while not self._server.started:
             assert time.monotonic() < end, "the stage did not open"
             time.sleep(0.01)
+
+    def show(self, stage: Stage) -> None:
+        """Let the searches of the stage before go, and serve this one."""
+        before, self.stage = self.stage, stage
+        self._app.state.desk = desk_of(stage)
+        self._loop.call_soon_threadsafe(lambda: [playing.tell() for playing in before.playing.values()])
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._end)
@@ -486,6 +494,14 @@ class Served:
             runner.run(self._server.serve(sockets=[self._listening]))
 
 
+PATIENCE_MS = 20_000
+"""How long a window is waited for; a slow machine may draw seconds late."""
+
+Look = tuple[str, Literal["light", "dark"]]
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+SIZES_ALONE: Sequence[Look] = tuple((size, "light") for size in SIZES)
+EVERY_LOOK: Sequence[Look] = tuple(product(SIZES, ("light", "dark")))
+
 CHROMIUM_FLAGS: Sequence[str] = (
     "--no-sandbox",
     "--disable-gpu",
@@ -503,6 +519,7 @@ def chromium() -> Iterator[Browser]:
     assert found, "Chromium is missing: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=[*CHROMIUM_FLAGS])
+        expect.set_options(timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -517,15 +534,62 @@ def stage(script: Script) -> Stage:
     return Stage(script, clock=lambda: datetime.now(UTC))
 
 
-@pytest.fixture
-def served(stage: Stage) -> Iterator[Served]:
-    served = Served(stage)
+@pytest.fixture(scope="module")
+def house() -> Iterator[Served]:
+    served = Served()
     served.start()
     yield served
     served.stop()
 
 
+@pytest.fixture
+def served(house: Served, stage: Stage) -> Served:
+    house.show(stage)
+    return house
+
+
+@dataclass
+class Profiles:
+    """One browser, and one profile in it for each look: what was loaded once is not loaded for every test."""
+
+    browser: Browser
+    kept: dict[Look, BrowserContext] = field(default_factory=dict)
+
+    @contextmanager
+    def visit(self, served: Served, look: Look) -> Iterator[Page]:
+        """An empty window of someone who has never been here."""
+        if look not in self.kept:
+            width, height = SIZES[look[0]]
+            self.kept[look] = self.browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=look[1], reduced_motion="reduce",
+                locale="pt-BR",
+            )  # fmt: skip
+            self.kept[look].set_default_timeout(PATIENCE_MS)
+        context = self.kept[look]
+        page = context.new_page()
+        try:
+            yield page
+            page.evaluate("localStorage.clear()")
+        finally:
+            page.close()
+            context.clear_cookies()
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def profiles() -> Iterator[Profiles]:
+    """Not of the whole session: while Playwright runs, no other loop can, and some tests have one."""
     with chromium() as browser:
-        yield browser
+        yield Profiles(browser)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """In every look that a test does not name itself; one of them, drawn by its name, is part of `make test`."""
+    for argument, looks in {"size": SIZES_ALONE, "look": EVERY_LOOK}.items():
+        named = [marker.args[0] for marker in metafunc.definition.iter_markers("parametrize")]
+        if argument in metafunc.fixturenames and argument not in named:
+            chosen = random.Random(metafunc.definition.name).choice(looks)
+            metafunc.parametrize(
+                argument,
+                [pytest.param(each, marks=() if each == chosen else (pytest.mark.soak,)) for each in looks],
+                ids="-".join,
+            )

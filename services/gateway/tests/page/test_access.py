@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from contracts.search import Completed
 
@@ -18,22 +18,11 @@ RULES = {
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.fixture(params=["light", "dark"])
-def theme(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture(params=[pytest.param((1280, 900), id="desktop"), pytest.param((390, 844), id="phone")])
-def page(request: pytest.FixtureRequest, browser: Browser, served: Any, theme: Any) -> Iterator[Page]:
-    width, height = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce", locale="pt-BR"
-    )
-    context.set_default_timeout(10_000)
-    page = context.new_page()
-    page.goto(f"{served.url}/entrar?key={KEY}")
-    yield page
-    context.close()
+@pytest.fixture
+def page(profiles: Any, served: Any, look: Any) -> Iterator[Page]:
+    with profiles.visit(served, look) as page:
+        page.goto(f"{served.url}/entrar?key={KEY}")
+        yield page
 
 
 def found_by_axe(page: Page) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
 from contracts.places import UF
 from contracts.query import Scope
@@ -50,39 +50,43 @@ class Visitor:
     def ask_and_finish(self, *ufs: str) -> None:
         self.ask(*ufs)
         self.served.tell()
+        self.see_all()
+
+    def see_all(self) -> None:
+        """Wait until a search is over and nothing more is on its way to the page."""
         expect(self.page.locator(".banner")).to_be_visible()
+        expect(self.page.locator("#results")).to_have_attribute("aria-busy", "false")
         expect(self.page.locator("#summary")).not_to_contain_text("Escrevendo")
+
+    def heard(self, said: ConsoleMessage) -> None:
+        if said.type in {"error", "warning"}:
+            self.complaints.append(said.text)
+
+    def saw(self, asked: Request) -> None:
+        if not asked.url.startswith(self.served.url):
+            self.foreign.append(asked.url)
 
     @property
     def seen(self) -> str:
         return self.page.locator("body").inner_text()
 
 
-@pytest.fixture(params=[pytest.param((1280, 900), id="desktop"), pytest.param((390, 844), id="phone")])
-def size(request):
-    return request.param
-
-
 @pytest.fixture
-def visitor(browser: Browser, served: Any, size: tuple[int, int]) -> Iterator[Visitor]:
-    width, height = size
-    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
-    context.set_default_timeout(10_000)
-    page = context.new_page()
-    visitor = Visitor(page, served, [], [])
-    page.on("console", lambda said: visitor.complaints.append(said.text) if said.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith(served.url) else visitor.foreign.append(asked.url))
-    page.goto(f"{served.url}/entrar?key={KEY}")
-    yield visitor
-    wider = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    context.close()
+def visitor(profiles: Any, served: Any, size: Any) -> Iterator[Visitor]:
+    with profiles.visit(served, size) as page:
+        visitor = Visitor(page, served, [], [])
+        page.on("console", visitor.heard)
+        page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+        page.on("request", visitor.saw)
+        page.goto(f"{served.url}/entrar?key={KEY}")
+        yield visitor
+        wider = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     assert visitor.complaints == []
     assert visitor.foreign == []
     assert not wider
 
 
-desktop_only = pytest.mark.parametrize("size", [(1280, 900)], ids=["desktop"])
+desktop_only = pytest.mark.parametrize("size", [("desktop", "light")], ids=["desktop"])
 
 
 class TestEntrance:
@@ -352,6 +356,27 @@ class TestCard:
         page.keyboard.press("Tab")
         expect(badge).to_be_focused()
         expect(panel).to_be_visible()
+
+    @desktop_only
+    def test_stays_open_and_focused_when_the_last_word_on_it_comes(self, visitor):
+        page, served = visitor.page, visitor.served
+        visitor.ask("SP")
+        served.tell(count=4)
+        first, panel = page.get_by_role("article").first, page.get_by_role("tooltip")
+        badge = first.get_by_role("button", name="Viabilidade alta")
+        first.get_by_text("Por que está aqui").click()
+        badge.click()
+        expect(panel).to_be_visible()
+        expect(page.get_by_text("Nova para você")).to_have_count(0)
+
+        served.tell()
+        visitor.see_all()
+        expect(page.get_by_text("Nova para você")).to_have_count(3)
+        expect(panel).to_be_visible()
+        expect(badge).to_be_focused()
+        expect(first.get_by_role("button", name="Explicação completa")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(panel).not_to_be_visible()
 
     @desktop_only
     def test_shows_evidence_money_and_deadline_as_brazilians_write_them(self, visitor):

@@ -101,7 +101,7 @@ function objeto(row, id) {
   if (row.objeto.length <= LONG) return heading;
   const whole = el(
     "button",
-    { type: "button", class: "link", "aria-expanded": "false", on: { click: () => toggle(heading, whole) } },
+    { type: "button", class: "link", "aria-expanded": "false", data: { act: "whole" }, on: { click: () => toggle(heading, whole) } },
     "Ler o texto inteiro",
   );
   return [heading, whole];
@@ -110,6 +110,7 @@ function objeto(row, id) {
 function toggle(heading, button) {
   const cut = heading.classList.toggle("cut");
   button.setAttribute("aria-expanded", String(!cut));
+  button.toggleAttribute("data-pressed", !cut);
   button.textContent = cut ? "Ler o texto inteiro" : "Mostrar menos";
 }
 
@@ -120,7 +121,7 @@ function badges(row) {
   return el(
     "div",
     { class: "badges" },
-    tip({ tone: shield.tone, label: [icon(shield.icon), shield.label], content: [judged, "."] }),
+    tip({ act: "confidence", tone: shield.tone, label: [icon(shield.icon), shield.label], content: [judged, "."] }),
     row.viability ? viability(row.viability) : null,
     el("span", { class: "badge" }, row.modalidade),
     row.new_since_last === true ? el("span", { class: "badge", data: { tone: "blue" } }, "Nova para você") : null,
@@ -147,6 +148,7 @@ export function factorList(factors) {
 function viability({ score, level, factors }) {
   const { tone, label } = LEVELS[level];
   return tip({
+    act: "viability",
     tone,
     label: [icon("bussola"), label],
     content: [el("strong", {}, `Viabilidade: ${score} de 100`), factorList(factors)],
@@ -158,10 +160,10 @@ function why(row, explain) {
   return el(
     "details",
     { class: "why" },
-    el("summary", {}, "Por que está aqui"),
+    el("summary", { data: { act: "why" } }, "Por que está aqui"),
     el("ul", {}, row.reasons.map((reason) => el("li", {}, reason))),
     elsewhere.map((quote) => el("blockquote", {}, `“${quote}”`)),
-    el("button", { type: "button", class: "link", on: { click: () => explain(row) } }, "Explicação completa", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
+    el("button", { type: "button", class: "link", data: { act: "explain" }, on: { click: () => explain(row) } }, "Explicação completa", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
   );
 }
 
@@ -180,7 +182,7 @@ function footer(row, mark) {
 export function noticeLink(row, words) {
   const address = webAddress(row.link);
   if (!address) return null;
-  return el("a", { class: "notice-link", href: address, target: "_blank", rel: "noopener noreferrer" }, words, icon("fora"), el("span", { class: "sr" }, " (abre em outra aba)"));
+  return el("a", { class: "notice-link", data: { act: "notice" }, href: address, target: "_blank", rel: "noopener noreferrer" }, words, icon("fora"), el("span", { class: "sr" }, " (abre em outra aba)"));
 }
 
 function closing(row) {

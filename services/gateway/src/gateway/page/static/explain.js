@@ -43,6 +43,7 @@ export async function explain(searchId, row) {
   const drawer = $("#drawer");
   const mine = ++asked;
   $("#drawer-object").textContent = row.objeto;
+  drawer.dataset.of = row.id;
   $("#drawer-body").replaceChildren(el("p", { class: "busy" }, "Lendo a explicação…"));
   drawer.showModal();
   drawer.scrollTop = 0;
@@ -101,4 +102,9 @@ export function wireDrawer() {
   $("#drawer-close").addEventListener("click", () => drawer.close());
   /* A click on the backdrop is one on the dialog itself. */
   drawer.addEventListener("click", (event) => event.target === drawer && drawer.close());
+  /* The browser gives the focus back to the button that opened it, unless its card was made again meanwhile. */
+  drawer.addEventListener("close", () => {
+    if (document.activeElement !== document.body) return;
+    $(`[data-bid="${CSS.escape(drawer.dataset.of)}"] [data-act="explain"]`)?.focus();
+  });
 }

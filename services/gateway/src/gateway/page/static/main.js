@@ -161,9 +161,22 @@ function tell(mine, name, data) {
 async function settle(mine) {
   if (mine.settled) return;
   mine.settled = true;
-  if (mine.status !== "empty_failure") await fetchRows(mine, { first: true });
-  if (mine.query) kept.keepSearch(mine.id, { query: mine.query, status: mine.status, total: mine.total });
-  await Promise.all([jobs(mine), picture(mine)]);
+  await loading(mine, async () => {
+    if (mine.status !== "empty_failure") await fetchRows(mine, { first: true });
+    if (mine.query) kept.keepSearch(mine.id, { query: mine.query, status: mine.status, total: mine.total });
+    await Promise.all([jobs(mine), picture(mine)]);
+  });
+}
+
+/** Say that the results are still being put together while `act` goes on. */
+async function loading(mine, act) {
+  mine.loading += 1;
+  try {
+    await act();
+  } finally {
+    mine.loading -= 1;
+    if (mine === model) redraw();
+  }
 }
 
 /** Take the newest state, rows and documents in place of what is shown. */
@@ -263,12 +276,12 @@ $("#more").addEventListener("click", async () => {
 });
 $("#sort").addEventListener("change", async (event) => {
   model.sort = event.target.value;
-  await fetchRows(model, { first: true });
+  await loading(model, () => fetchRows(model, { first: true }));
   announce(`Ordenado por ${event.target.selectedOptions[0].textContent}.`, { now: true });
 });
 wireFilter(filter, async () => {
   model.filters = chosen(filter);
-  await fetchRows(model, { first: true });
+  await loading(model, () => fetchRows(model, { first: true }));
 });
 for (const radio of $$('[name="layout"]')) {
   radio.checked = radio.value === layout;

@@ -13,7 +13,7 @@ export function fresh(id, query = null) {
     id, query, ufs, status: "accepted", progress: 0, message: "Preparando a busca…", coverage: null, rows: new Map(),
     total: 0, matched: null, filters: [], cursor: null, ranked: false, sort: query?.sort ?? "relevance", all: null, refreshable: null, live: false, operational: null, reliability: null, reason: null,
     cacheAgeHours: null, failedSources: false, note: null, counts: null, llm: "none", excel: "none", excelNote: null,
-    summary: null, connected: true, settled: false,
+    summary: null, connected: true, settled: false, loading: 0,
   };
 }
 

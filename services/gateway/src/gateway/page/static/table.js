@@ -30,7 +30,7 @@ export function line(row, { explain, mark: toMark }) {
       el(
         "div",
         {},
-        el("button", { type: "button", class: "link", on: { click: () => explain(row) } }, "Explicação", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
+        el("button", { type: "button", class: "link", data: { act: "explain" }, on: { click: () => explain(row) } }, "Explicação", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
         noticeLink(row, "Edital"),
       ),
       marks(row, toMark),

@@ -1,16 +1,23 @@
-// A badge that explains itself: on hover, on focus and on a click or touch; Escape closes it.
+// A badge that explains itself: on hover, on focus and on a click or touch; Escape closes it wherever the focus is.
 
-import { el } from "./dom.js";
+import { $$, el } from "./dom.js";
 
 let count = 0;
 
-/** A button and the panel it describes. The panel is also the button's description for a screen reader. */
-export function tip({ tone, label, content }) {
+document.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") for (const panel of $$(".tip.open")) panel.dispatchEvent(new Event("dismiss"));
+});
+
+/**
+ * A button and the panel it describes. The panel is also the button's description for a screen reader. `act` names the
+ * button among those of its card, so that a card that is made again gives it back as it was.
+ */
+export function tip({ act, tone, label, content }) {
   const id = `tip-${++count}`;
   const panel = el("div", { class: "tip", id, role: "tooltip" }, content);
   const button = el(
     "button",
-    { type: "button", class: "badge", "aria-describedby": id, "aria-expanded": "false", data: { tone } },
+    { type: "button", class: "badge", "aria-describedby": id, "aria-expanded": "false", data: { act, tone } },
     label,
   );
   let pinned = false;
@@ -18,20 +25,19 @@ export function tip({ tone, label, content }) {
     panel.classList.toggle("open", open);
     button.setAttribute("aria-expanded", String(open));
   };
-  const away = () => {
-    pinned = false;
-    show(false);
+  const pin = (on) => {
+    pinned = on;
+    button.toggleAttribute("data-pressed", on);
+    show(on);
   };
-  button.addEventListener("click", () => {
-    pinned = !pinned;
-    show(pinned);
-  });
-  button.addEventListener("blur", away);
+  const away = () => pin(false);
+  button.addEventListener("click", () => pin(!pinned));
+  panel.addEventListener("dismiss", away);
+  button.addEventListener("blur", () => button.isConnected && away());
   for (const each of [button, panel]) {
     each.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && show(true));
     each.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && show(pinned));
   }
   button.addEventListener("focus", () => button.matches(":focus-visible") && show(true));
-  button.addEventListener("keydown", (event) => event.key === "Escape" && away());
   return [button, panel];
 }

@@ -161,7 +161,7 @@ export function drawSummary(model) {
 const made = { cards: new Map(), table: new Map() };
 let table = null;
 
-/** Cards and lines are kept by bid: what someone has open or focused stays when more rows come in. */
+/** Cards and lines are kept by bid: what someone has open or focused stays when more rows come in or one changes. */
 export function drawResults(model, { layout, explain, mark }) {
   const rows = rowsOf(model);
   $("#search").dataset.layout = layout;
@@ -174,6 +174,7 @@ export function drawResults(model, { layout, explain, mark }) {
   const shown = some > rows.length ? `${number(rows.length)} de ${number(some)}` : number(rows.length);
   say($("#results-title"), rows.length ? `Resultados (${shown})` : "Resultados");
   $("#results").hidden = model.status === "empty_failure";
+  $("#results").ariaBusy = String(model.loading > 0);
   $(".results-tools").hidden = model.total < 2;
   $(".sort").hidden = !over;
   $("#filter").hidden = !(over && model.total > 1);
@@ -193,7 +194,7 @@ function place(list, rows, known, make) {
     const old = known.get(row.id);
     if (old?.key === key) return old.node;
     const node = make(row);
-    for (const [at, each] of $$("details", node).entries()) each.open = Boolean(old && $$("details", old.node)[at]?.open);
+    if (old) asItWas(node, old.node);
     known.set(row.id, { key, node });
     return node;
   });
@@ -203,6 +204,12 @@ function place(list, rows, known, make) {
   while (list.children.length > wanted.length) list.lastElementChild.remove();
   const again = act && known.get(bid)?.node;
   if (again?.isConnected && !again.contains(document.activeElement)) $(`[data-act="${act}"]`, again)?.focus();
+}
+
+/** Open in a card that is made again what was open in it. */
+function asItWas(node, old) {
+  for (const [at, each] of $$("details", node).entries()) each.open = Boolean($$("details", old)[at]?.open);
+  for (const pressed of $$("[data-act][data-pressed]", old)) $(`[data-act="${pressed.dataset.act}"]`, node)?.click();
 }
 
 function tableBody() {
