@@ -1,7 +1,6 @@
 """The page before a scripted search: real routes, edge and events over a log of real facts; only the bus is missing."""
 
 import asyncio
-import random
 import shutil
 import socket
 import threading
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import product
 from typing import Any, Literal, cast
+from zlib import crc32
 
 import pytest
 import uvicorn
@@ -451,7 +451,7 @@ class Served:
         """Let the searches of the stage before go, and serve this one."""
         before, self.stage = self.stage, stage
         self._app.state.desk = desk_of(stage)
-        self._loop.call_soon_threadsafe(lambda: [playing.tell() for playing in before.playing.values()])
+        self._loop.call_soon_threadsafe(_finish, before)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._end)
@@ -485,13 +485,17 @@ class Served:
         self._loop.call_soon_threadsafe(ring)
 
     def _end(self) -> None:
-        for playing in self.stage.playing.values():
-            playing.tell()
+        _finish(self.stage)
         self._server.should_exit = True
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._server.serve(sockets=[self._listening]))
+
+
+def _finish(stage: Stage) -> None:
+    for playing in stage.playing.values():
+        playing.tell()
 
 
 PATIENCE_MS = 20_000
@@ -587,7 +591,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for argument, looks in {"size": SIZES_ALONE, "look": EVERY_LOOK}.items():
         named = [marker.args[0] for marker in metafunc.definition.iter_markers("parametrize")]
         if argument in metafunc.fixturenames and argument not in named:
-            chosen = random.Random(metafunc.definition.name).choice(looks)
+            chosen = looks[crc32(metafunc.definition.name.encode()) % len(looks)]
             metafunc.parametrize(
                 argument,
                 [pytest.param(each, marks=() if each == chosen else (pytest.mark.soak,)) for each in looks],
