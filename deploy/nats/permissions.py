@@ -12,6 +12,7 @@ from typing import Final
 from contracts.subjects import (
     ANSWERS_BUCKET,
     CONSUMERS,
+    DLQ,
     FETCH,
     FILES_BUCKET,
     LEASE,
@@ -31,6 +32,8 @@ FOLLOWS_SEARCH: Final = ("coordinator", "gateway")
 BUCKETS: Final = (ANSWERS_BUCKET, FILES_BUCKET)
 READS_SEARCH: Final = ("cache", "coordinator", "gateway", "reporter")
 """By direct get."""
+READS_LETTERS: Final = ("gateway",)
+"""For operators, who may also throw them away."""
 WRITES_OBJECTS: Final = {"cache": (ANSWERS_BUCKET,), "coordinator": (ANSWERS_BUCKET,), "reporter": (FILES_BUCKET,)}
 READS_OBJECTS: Final = {
     "cache": (ANSWERS_BUCKET,), "gateway": (ANSWERS_BUCKET, FILES_BUCKET), "reporter": (ANSWERS_BUCKET,),
@@ -92,6 +95,9 @@ def _publishes(name: str) -> Iterator[str]:
             place = f"{consumer.stream.name}.{consumer.durable}"
             yield from (f"{API}.CONSUMER.INFO.{place}", f"{API}.CONSUMER.MSG.NEXT.{place}", f"$JS.ACK.{place}.>")
             yield f"dlq.v1.{place}"
+            # A dead letter goes back to where it came from, by its consumer's own service.
+            yield consumer.filter
+            yield f"{API}.DIRECT.GET.{DLQ.name}"
     for stream in _settles(name):
         yield f"{API}.STREAM.MSG.GET.{stream.name}"
     if name in READS_SEARCH:
@@ -104,6 +110,8 @@ def _publishes(name: str) -> Iterator[str]:
     if name in WATCHES_STREAMS:
         kept = (*(stream.name for stream in STREAMS), *(f"OBJ_{bucket}" for bucket in BUCKETS))
         yield from (f"{API}.STREAM.INFO.{stream}" for stream in kept)
+    if name in READS_LETTERS:
+        yield from (*_direct_gets(DLQ.name), f"{API}.STREAM.MSG.DELETE.{DLQ.name}")
     for bucket in WRITES_OBJECTS.get(name, ()):
         yield from (f"$O.{bucket}.C.*", f"$O.{bucket}.M.*")
         # A name that is put again looks up and purges its former chunks.

@@ -21,6 +21,11 @@ def concrete(pattern: str) -> str:
     return re.sub(r"\{[a-z_]+\}|\*", "x", pattern)
 
 
+def fits(subject: str, pattern: str) -> bool:
+    tokens, wanted = subject.split("."), pattern.split(".")
+    return len(tokens) == len(wanted) and all(w in {"*", t} for t, w in zip(tokens, wanted, strict=True))
+
+
 # Everything that anyone could say: each topic, each consumer's and each stream's API, dead letters, the server's own.
 SAID: dict[str, set[str]] = {concrete(topic.pattern): set(topic.producers) for topic in TOPICS}
 for consumer in CONSUMERS:
@@ -34,6 +39,10 @@ for consumer in CONSUMERS:
         SAID[own] = {consumer.service}
     for nobodys in ("CREATE", "DURABLE.CREATE", "DELETE", "PAUSE"):
         SAID[f"$JS.API.CONSUMER.{nobodys}.{place}"] = set()
+for consumer in CONSUMERS:  # a dead letter goes back by its consumer's own service
+    for subject, who in SAID.items():
+        if fits(subject, consumer.filter):
+            who.add(consumer.service)
 for name in KEPT:
     for nobodys in (
         "STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.SNAPSHOT",
@@ -60,6 +69,9 @@ for bucket, writers in {"ANSWERS": {"cache", "coordinator"}, "FILES": {"reporter
         SAID[f"$JS.API.{api}.OBJ_{bucket}"] |= writers
     for part in ("C", "M"):
         SAID[f"$O.{bucket}.{part}.x"] = writers
+
+SAID["$JS.API.DIRECT.GET.DLQ"] = {*SERVICES}
+SAID["$JS.API.STREAM.MSG.DELETE.DLQ"] = {"gateway"}
 
 HEARD: dict[str, set[str]] = {
     topic.wildcard: set(topic.consumers) if topic.stream is None or topic.stream is OPS else set() for topic in TOPICS

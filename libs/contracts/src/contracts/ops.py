@@ -18,6 +18,30 @@ class CircuitState(StrEnum):
     HALF_OPEN = "half_open"
 
 
+class RetryLetter(Message):
+    """Request: give a dead letter to its consumer once more. Whoever serves that consumer answers, nobody else does."""
+
+    sequence: int = Field(ge=1)
+    """Its place in DLQ."""
+    consumer: str
+    """The durable that gave it up."""
+
+
+class RetryOutcome(StrEnum):
+    """What became of a dead letter that was to be tried again."""
+
+    SENT = "sent"
+    IN_FLIGHT = "in_flight"
+    """Another claim of the same place is running: try later."""
+    GONE = "gone"
+
+
+class Retried(Message):
+    """Reply: what became of it."""
+
+    outcome: RetryOutcome
+
+
 class BreakerChanged(Message):
     """Fact on OPS: a circuit went from one state to another. Told once, by the process that brought it about."""
 

@@ -270,10 +270,15 @@ DETAILS: Topic[fetch.DetailsQuery] = Topic(
     "details", "rpc.fetcher.details.v1", fetch.DetailsQuery, ("gateway",), ("fetcher",), reply=fetch.DetailsReply
 )
 
+RETRY: Topic[ops.RetryLetter] = Topic(
+    "retry", "rpc.services.retry.v1", ops.RetryLetter, ("gateway",),
+    ("cache", "classifier", "coordinator", "fetcher", "reporter"), reply=ops.Retried,
+)  # fmt: skip
+
 COMMANDS: tuple[Topic[Any], ...] = (
     GATHER, REMEMBER, ARCHIVE, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM, FETCHED, FETCHED_LATER,
 )  # fmt: skip
-CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID, DETAILS)
+CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID, DETAILS, RETRY)
 TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}

@@ -2,7 +2,7 @@
 
 import typer
 
-from farol.commands import catalogue, keys, machine, replay, searches
+from farol.commands import catalogue, dlq, keys, machine, replay, searches
 
 app = typer.Typer(
     name="farol",
@@ -15,7 +15,7 @@ for command in (
     machine.up, searches.search, searches.events, replay.replay, searches.backfill, machine.doctor, machine.bench
 ):  # fmt: skip
     app.command()(command)
-for group in (catalogue, keys):
+for group in (catalogue, keys, dlq):
     app.add_typer(group.app)
 
 

@@ -130,6 +130,30 @@ class FarolClient:
         """End an API key."""
         await self._send("DELETE", f"/v1/admin/keys/{quote(key_id, safe='')}")
 
+    async def dead_letters(self, consumer: str | None) -> AsyncIterator[dict[str, Any]]:
+        """Every message that was given up, the oldest first, without contents."""
+        params: dict[str, Any] = {"limit": 100} | ({"consumer": consumer} if consumer else {})
+        while True:
+            page = (await self._send("GET", "/v1/admin/dead-letters", params=params)).json()
+            for letter in page["letters"]:
+                yield letter
+            if page["next_after"] is None:
+                return
+            params["after"] = page["next_after"]
+
+    async def dead_letter(self, sequence: int) -> dict[str, Any]:
+        """One message that was given up, with its content."""
+        letter: dict[str, Any] = (await self._send("GET", f"/v1/admin/dead-letters/{sequence}")).json()
+        return letter
+
+    async def retry_letter(self, sequence: int) -> None:
+        """Give it to its consumer once more."""
+        await self._send("POST", f"/v1/admin/dead-letters/{sequence}/retry")
+
+    async def discard_letter(self, sequence: int) -> None:
+        """Throw it away."""
+        await self._send("DELETE", f"/v1/admin/dead-letters/{sequence}")
+
     async def follow(
         self, search_id: str, *, until: datetime, now: Callable[[], datetime]
     ) -> AsyncGenerator[ServerEvent, None]:

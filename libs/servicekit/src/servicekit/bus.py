@@ -13,12 +13,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contracts.ops import QueueSeen
 from contracts.report import ObjectRef
-from contracts.subjects import SEARCH, Consumer, Outgoing, Topic
+from contracts.subjects import RETRY, SEARCH, Consumer, Outgoing, Topic
 from servicekit.connection import Connection
 from servicekit.consuming import Consumption, Handler, as_it_came
 from servicekit.correlation import correlated, new_correlation_id
 from servicekit.envelope import CORRELATION, Ack, Delivery, Stored, headers_for
 from servicekit.errors import Rejected, Transient, Unavailable
+from servicekit.letters import DeadLetters, send_again
 from servicekit.logs import log
 from servicekit.objects import Objects
 from servicekit.publishing import Publisher
@@ -131,6 +132,8 @@ class Bus:
         """Connect and begin to take messages."""
         await self.connect()
         self._consuming = True
+        if self._consumptions:
+            self._core.append((RETRY, self._on_retry, self.service, 1))
         for topic, on_message, queue, workers in self._core:
             await self._subscribe(topic, on_message, queue, workers)
         await asyncio.gather(*(consumption.start() for consumption in self._consumptions))
@@ -201,6 +204,11 @@ class Bus:
         """What lies under a name now; None when nothing does."""
         return await self._objects.find(bucket, name)
 
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What was given up."""
+        return DeadLetters(self._connection, self._reader)
+
     async def check(self) -> str | None:
         """For `servicekit.health`: a round trip to the server; raises without one. Names what is paused."""
         await self._connection.client.flush(timeout=1)
@@ -234,6 +242,20 @@ class Bus:
     def paused_consumers(self) -> tuple[str, ...]:
         """Whose dependency is away."""
         return tuple(each.consumer.durable for each in self._consumptions if each.paused)
+
+    async def _on_retry(self, message: NatsMessage) -> None:
+        """A letter of a consumer of ours is sent once more; of another's we say nothing, since its owner answers."""
+        raw = message.raw_message
+        own = {each.consumer.durable for each in self._consumptions}
+        try:
+            query = RETRY.decode(raw.data)
+            if query.consumer not in own:
+                return
+            told = await send_again(query, own=own, reader=self._reader, publisher=self._publisher)
+            log.info("dead_letter.sent_again", consumer=query.consumer, letter=query.sequence, outcome=told.outcome)
+            await self._connection.client.publish(raw.reply, told.to_json())
+        except (ValidationError, Transient, Rejected, nats.errors.Error, OSError) as exc:
+            log.warning("dead_letter.not_sent", error=repr(exc))  # whoever asked waits, and is told that nobody answers
 
     async def _subscribe(
         self, topic: Topic[Any], on_message: Callable[[NatsMessage], Awaitable[None]], queue: str, workers: int

@@ -74,6 +74,10 @@ class Publisher:
         """Keep what was given up."""
         return await self._store(DLQ.name, f"dlq.v1.{stream}.{consumer}", body, headers)
 
+    async def send_again(self, stream: str, subject: str, body: bytes, headers: Mapping[str, str]) -> Ack:
+        """Store a message as it once was; raises AlreadyInFlight for a claim."""
+        return await self._store(stream, subject, body, headers)
+
     async def ring(self, outgoing: Outgoing) -> None:
         """Core publish: whoever listens now hears it, and losing it hurts nobody."""
         try:

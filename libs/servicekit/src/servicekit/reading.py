@@ -1,6 +1,7 @@
 """Reading back what a stream holds, by direct get: it needs no consumer and leaves nothing behind."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -76,6 +77,16 @@ class Reader:
                 return stored_from_direct_get(reply.headers or {}, reply.data)
             raise Unavailable("bus.direct_get", f"direct get on {stream} answered {status}")
 
+    async def at(self, stream: str, sequence: int) -> "Msg | None":
+        """The message at one place of a stream, with its headers; None when it is gone."""
+        await self._connection.until_connected(READ_BUDGET)
+        query = orjson.dumps({"seq": sequence})
+        try:
+            reply = await self._connection.client.request(f"$JS.API.DIRECT.GET.{stream}", query, timeout=READ_BUDGET)
+        except (nats.errors.Error, TimeoutError, OSError) as exc:
+            raise Unavailable("bus.no_answer", f"no direct get on {stream}") from exc
+        return reply if _status(reply) is None else None
+
     async def owns_last(self, stream: str, subject: str, token: str) -> int | None:
         """The sequence of the newest message on a subject if this publish wrote it. Asks the leader, which has all."""
         try:
@@ -105,19 +116,37 @@ class Reader:
             if not more:
                 return rows
 
+    async def raw(
+        self, stream: str, subjects: str, *, start: int, batch: int, max_bytes: int
+    ) -> list[tuple[Mapping[str, str], bytes]]:
+        """Headers and bodies of at most so many messages from `start`, and of so many bytes but always one."""
+        await self._connection.until_connected(READ_BUDGET)
+        rows: list[tuple[Mapping[str, str], bytes]] = []
+        request = {"seq": start, "next_by_subj": subjects, "batch": batch, "max_bytes": max_bytes}
+        try:
+            await self._ask(stream, request, lambda reply: rows.append((reply.headers or {}, reply.data)))
+        except (nats.errors.Error, TimeoutError, OSError) as exc:
+            raise Unavailable("bus.no_answer", f"nothing read of {stream}") from exc
+        return rows
+
     async def _batch(self, stream: str, subjects: str, start: int, rows: list[Stored]) -> bool:
         """Append one batch to the rows; True when the server has more. What came before an error is kept."""
+        request = {"seq": start, "next_by_subj": subjects, "batch": BATCH}
+        return await self._ask(
+            stream, request, lambda reply: rows.append(stored_from_direct_get(reply.headers or {}, reply.data))
+        )
+
+    async def _ask(self, stream: str, request: Mapping[str, object], take: Callable[["Msg"], None]) -> bool:
         client = self._connection.client
         inbox = client.new_inbox()
         replies = await client.subscribe(inbox, pending_bytes_limit=-1)
         try:
-            request = {"seq": start, "next_by_subj": subjects, "batch": BATCH}
             await client.publish(f"$JS.API.DIRECT.GET.{stream}", orjson.dumps(request), reply=inbox)
             while True:
                 reply = await replies.next_msg(timeout=WAIT_FOR_NEXT)
                 status = _status(reply)
                 if status is None:
-                    rows.append(stored_from_direct_get(reply.headers or {}, reply.data))
+                    take(reply)
                 elif status == "404":
                     return False
                 elif status == "204":

@@ -74,6 +74,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
         max_streams_per_tenant=settings.streams_per_tenant,
         owners=known,
         keys=keys,
+        letters=bus.dead_letters,
         shelf=SqlShelf(database),
         promises=SqlPromises(database, clock=utc_now),
         traffic=traffic,

@@ -12,6 +12,7 @@ from gateway.once import Once
 from gateway.routes import (
     admin_keys,
     coverage,
+    dead_letters,
     entrance,
     events,
     exports,
@@ -28,7 +29,7 @@ from gateway.routes.ports import Desk
 _API: Final = (
     searches.router, events.router, reports.router, exports.router, saved.router, triage.router,
     vocabulary.router, coverage.router, health.router, standing.router, standing.kept, admin_keys.router,
-    entrance.router,
+    dead_letters.router, entrance.router,
 )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ KINDS: Mapping[str, Kind] = {
     "scope.missing": Kind(403, "Sem permissão", "A chave não tem permissão para este endereço."),
     "route.not_found": Kind(404, "Endereço inexistente", "Não há nada neste endereço."),
     "search.not_found": Kind(404, "Busca não encontrada", "Não há busca com este identificador."),
+    "letter.not_found": Kind(404, "Mensagem não encontrada", "Não há mensagem abandonada com este número."),
     "key.not_found": Kind(404, "Chave não encontrada", "Não há chave com este identificador."),
     "saved.not_found": Kind(404, "Busca salva não encontrada", "Não há busca salva com este identificador."),
     "mark.not_found": Kind(404, "Sem marcação", "Esta licitação não está marcada."),
@@ -57,6 +58,9 @@ KINDS: Mapping[str, Kind] = {
     "body.timeout": Kind(408, "Tempo esgotado", "O corpo do pedido demorou demais a chegar."),
     "idempotency.in_flight": Kind(
         409, "Pedido em andamento", "O primeiro pedido com esta chave de idempotência ainda está sendo atendido."
+    ),
+    "letter.in_flight": Kind(
+        409, "Já em andamento", "Outra consulta do mesmo lugar está em andamento; tente de novo em instantes."
     ),
     "search.running": Kind(409, "Busca em andamento", "A busca ainda não terminou; tente de novo quando ela terminar."),
     "search.expired": Kind(410, "Busca expirada", "A resposta desta busca já não está guardada; faça a busca de novo."),

@@ -25,6 +25,7 @@ from gateway.domain.traffic import Quota, Traffic
 from gateway.once import Promises
 from servicekit.envelope import Ack
 from servicekit.health import Health
+from servicekit.letters import Letter
 
 
 class Publisher(Protocol):
@@ -202,6 +203,19 @@ class Shelf(Protocol):
         """Remember that a search showed these."""
 
 
+class Letters(Protocol):
+    """Where dead letters lie."""
+
+    async def page(self, *, after: int, limit: int, consumer: str | None = None) -> Sequence[Letter]:
+        """Letters above a sequence, the oldest first."""
+
+    async def one(self, sequence: int) -> Letter | None:
+        """One letter; None when it is gone."""
+
+    async def discard(self, sequence: int) -> bool:
+        """Throw one away; False when it was gone."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """Everything that a route may use, built once by the app."""
@@ -221,6 +235,8 @@ class Desk:
     """None: the local key alone."""
     asker: Asker | None = None
     """None: a gateway that stands alone, as in its own tests."""
+    letters: Letters | None = None
+    """None: a gateway without a bus."""
     shelf: Shelf | None = None
     """None: nothing is kept per tenant."""
     promises: Promises | None = None
