@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from contracts import access, classification, fetch, ledger, memory, ops, report, search
+from contracts import access, classification, fetch, ledger, memory, ops, report, search, sources
 from contracts.values import Source
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -239,7 +239,7 @@ KEY_REVOKED: Topic[access.KeyRevoked] = Topic(
 )
 
 BREAKER_CHANGED: Topic[ops.BreakerChanged] = Topic(
-    "breaker", "ops.v1.breaker", ops.BreakerChanged, ("fetcher",), (), OPS
+    "breaker", "ops.v1.breaker", ops.BreakerChanged, ("fetcher",), ("gateway",), OPS
 )
 
 SERVICES = ("gateway", "coordinator", "cache", "fetcher", "classifier", "reporter")
@@ -248,6 +248,9 @@ HEARTBEAT: Topic[ops.Heartbeat] = Topic(
 )
 ALERT: Topic[ops.Alert] = Topic("alert", "ops.v1.alert.{rule}", ops.Alert, ("gateway",), ("gateway",), OPS)
 
+SOURCE_SEEN: Topic[sources.SourceSeen] = Topic(
+    "source", "sources.v1.{source}", sources.SourceSeen, ("fetcher",), ("gateway",)
+)
 BELL: Topic[fetch.Bell] = Topic(
     "bell", "ledger.v1.{source}.{uf}", fetch.Bell, ("cache", "fetcher"), ("cache", "fetcher")
 )
@@ -278,7 +281,9 @@ RETRY: Topic[ops.RetryLetter] = Topic(
 COMMANDS: tuple[Topic[Any], ...] = (
     GATHER, REMEMBER, ARCHIVE, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM, FETCHED, FETCHED_LATER,
 )  # fmt: skip
-CORE: tuple[Topic[Any], ...] = (BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID, DETAILS, RETRY)
+CORE: tuple[Topic[Any], ...] = (
+    SOURCE_SEEN, BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID, DETAILS, RETRY,
+)  # fmt: skip
 TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}
@@ -340,6 +345,7 @@ CACHE_REMEMBER = _consumer(REMEMBER, "cache")
 CACHE_ARCHIVE = _consumer(ARCHIVE, "cache", workers=2)
 CLASSIFIER_JUDGE = _consumer(JUDGE, "classifier", workers=4)
 CLASSIFIER_ARBITRATE = _consumer(ARBITRATE, "classifier", workers=4)
+GATEWAY_BREAKER = _consumer(BREAKER_CHANGED, "gateway", workers=1)
 REPORTER_SUMMARIZE = _consumer(SUMMARIZE, "reporter", tries=3, workers=10)
 REPORTER_SPREADSHEET = _consumer(SPREADSHEET, "reporter", tries=3, workers=10)
 FETCHER_CLAIMS = {
@@ -368,7 +374,7 @@ CACHE_PAGES_LATER = {
 
 CONSUMERS: tuple[Consumer, ...] = (
     COORDINATOR_REQUESTED, CACHE_GATHER, CACHE_REMEMBER, CACHE_ARCHIVE, CLASSIFIER_JUDGE, CLASSIFIER_ARBITRATE,
-    REPORTER_SUMMARIZE, REPORTER_SPREADSHEET, *FETCHER_CLAIMS.values(),
+    GATEWAY_BREAKER, REPORTER_SUMMARIZE, REPORTER_SPREADSHEET, *FETCHER_CLAIMS.values(),
     *FETCHER_ITEMS.values(), *CACHE_PAGES.values(),
     *CACHE_PAGES_LATER.values(),
 )  # fmt: skip

@@ -27,9 +27,11 @@ from fetcher.guard import SLOW, Guard
 from fetcher.handlers import OpenClaims, describe, fetch, inspect
 from fetcher.lane import Lane
 from fetcher.settings import FetcherSettings
+from fetcher.telling import EVERY, Telling, name_of_process, tell
 from servicekit.bus import Bus
 from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
+from servicekit.every import Every
 from servicekit.service import Service
 from servicekit.shared.breaker import Breaker
 from servicekit.shared.circuit import Policy, State
@@ -60,6 +62,7 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     )
     details: dict[Source, Details] = {}
     breakers: list[Breaker] = []
+    tellings: list[Telling] = []
     for reader, rate, read_items, read_documents in sources:
         source = reader.source
         rate_limit = SourceRate(source, rate, link=link, processes=settings.fetcher_max_processes)
@@ -70,6 +73,7 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
             guard=Guard(breaker),
             chance=random.SystemRandom().random,
         )
+        tellings.append(Telling(source, rate=rate_limit, breaker=breaker, asker=asker, now=utc_now))
         _measured(rate_limit, asker.lane, breaker, source)
         engine = Engine(reader=reader, asker=asker, limits=limits_of(source, chain), now=utc_now)
         details[source] = Details(
@@ -87,7 +91,8 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
         bus.handle(FETCHER_ITEMS[source], functools.partial(inspect, details=details[source]))
     bus.answer(DETAILS, functools.partial(describe, sources=details, now=utc_now))
     bus.listen(BELL, open_claims.hear)
-    parts: list[AbstractAsyncContextManager[Any]] = [lists, items, pcp, transitions]
+    telling = Every(EVERY, functools.partial(tell, bus, tellings, worker=name_of_process()), name="telling")
+    parts: list[AbstractAsyncContextManager[Any]] = [lists, items, pcp, transitions, telling]
     parts = parts if link is None else [link, *parts]
     return Service(name="fetcher", bus=bus, parts=parts, circuits=functools.partial(_seen, breakers))
 
@@ -100,7 +105,7 @@ def _measured(bucket: SourceRate, lane: Lane, breaker: Breaker, source: Source) 
     SOURCE_RATE.follow(lambda: bucket.rate, source=source)
     SOURCE_WAITING.follow(lambda: lane.waiting, source=source)
     BREAKER_DEGRADED.follow(lambda: breaker.state is not State.CLOSED, source=source)
-    CIRCUITS_OPEN.follow(lambda: breaker.parts_not_closed, source=source)
+    CIRCUITS_OPEN.follow(lambda: len(breaker.parts_not_closed), source=source)
 
 
 def _breaker(

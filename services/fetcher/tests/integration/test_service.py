@@ -24,7 +24,18 @@ from contracts.fetch import (
     SliceStatus,
 )
 from contracts.places import NATIONAL, UF
-from contracts.subjects import BELL, CACHE_PAGES, CLAIM, DETAILS, FETCH_ITEMS, ITEMS_FETCHED, NEEDED, Outgoing
+from contracts.sources import SourceSeen
+from contracts.subjects import (
+    BELL,
+    CACHE_PAGES,
+    CLAIM,
+    DETAILS,
+    FETCH_ITEMS,
+    ITEMS_FETCHED,
+    NEEDED,
+    SOURCE_SEEN,
+    Outgoing,
+)
 from contracts.values import Modalidade, Priority, Source
 from fetcher.app import build
 from fetcher.settings import FetcherSettings
@@ -312,6 +323,30 @@ class TestFetcher:
             await asyncio.sleep(1.5)
             assert sim.hits.total == asked
             await until(lambda: all(hit.client_gone or hit.status for hit in sim.hits), seconds=5)
+
+
+class TestTelling:
+    async def test_says_what_was_learned_of_a_source(self, sim: Simulator, bus_url: str) -> None:
+        heard: list[SourceSeen] = []
+
+        async def hear(seen: SourceSeen) -> None:
+            heard.append(seen)
+
+        sim.set_faults(Fault(kind=Kind.RATE_LIMITED, times=1, retry_after=1))
+        gateway = Bus(url=bus_url, service="gateway")
+        gateway.listen(SOURCE_SEEN, hear)
+        await gateway.start()
+        try:
+            async with memory(bus_url) as played, fetcher(sim, bus_url):
+                await played.claim(claim(4, 6, 8))
+                await until(lambda: played.ends)
+                await until(lambda: any(seen.rate < seen.rate_configured for seen in heard))
+        finally:
+            await gateway.stop()
+        last = [seen for seen in heard if seen.source is Source.PNCP][-1]
+        assert last.rate == last.rate_configured / 2
+        assert last.counted["failed.http.429"] == 1
+        assert {seen.source for seen in heard} == set(Source)
 
 
 class TestDetails:

@@ -1,13 +1,25 @@
 """Settings to parts to a service: what serves HTTP and what it stands on."""
 
+from collections.abc import AsyncIterator
 from functools import partial
 
-from contracts.ops import Heartbeat
-from contracts.subjects import ALERT, COMPLETED, HEARTBEAT, KEY_REVOKED, fact_topic
+from contracts.ops import BreakerChanged, Heartbeat
+from contracts.sources import SourceSeen
+from contracts.subjects import (
+    ALERT,
+    COMPLETED,
+    GATEWAY_BREAKER,
+    HEARTBEAT,
+    KEY_REVOKED,
+    SOURCE_SEEN,
+    Outgoing,
+    fact_topic,
+)
 from gateway import page
 from gateway.adapters.keyring import Keyring, secret_in
 from gateway.adapters.searches import Searches
 from gateway.adapters.server import HttpServer
+from gateway.adapters.sql.circuits import SqlCircuits
 from gateway.adapters.sql.keys import SqlKeys
 from gateway.adapters.sql.promises import SqlPromises
 from gateway.adapters.sql.schema import SCHEMA
@@ -17,13 +29,14 @@ from gateway.adapters.stream import StreamRules
 from gateway.adapters.watcher import LOOK, Watcher
 from gateway.adapters.webhook import Webhook
 from gateway.domain.board import Board
+from gateway.domain.circuits import Seen
 from gateway.domain.keys import LocalKey
 from gateway.domain.traffic import Quota, Traffic
 from gateway.http import create_http
 from gateway.routes import metrics
 from gateway.routes.ports import Desk
 from gateway.settings import GatewaySettings
-from servicekit.bus import Bus
+from servicekit.bus import Bus, Delivery
 from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
 from servicekit.every import Every
@@ -62,6 +75,9 @@ def build(settings: GatewaySettings | None = None) -> Service:
         rules=StreamRules(ping=settings.stream_ping, life=settings.stream_life),
     )
     SSE_CLIENTS.follow(lambda: known.streams)
+    seen, circuits = Seen(), SqlCircuits(database)
+    bus.handle(GATEWAY_BREAKER, partial(_kept, circuits))
+    bus.listen(SOURCE_SEEN, partial(_seen, seen))
     desk = Desk(
         publisher=bus,
         asker=bus,
@@ -77,6 +93,8 @@ def build(settings: GatewaySettings | None = None) -> Service:
         letters=bus.dead_letters,
         shelf=SqlShelf(database),
         promises=SqlPromises(database, clock=utc_now),
+        circuits=circuits,
+        seen=seen,
         traffic=traffic,
         quota=Quota(settings.requests_per_minute),
         board=board,
@@ -99,6 +117,16 @@ def build(settings: GatewaySettings | None = None) -> Service:
         helpful={"sql": database.check, "disk": disk(settings.data_dir)},
     )
     return service
+
+
+async def _kept(circuits: SqlCircuits, change: BreakerChanged, _: Delivery) -> AsyncIterator[Outgoing]:
+    await circuits.keep(change, now=utc_now())
+    return
+    yield  # a handler is a generator, also one that sends nothing
+
+
+async def _seen(seen: Seen, told: SourceSeen) -> None:
+    seen.hear(told)
 
 
 def _heard(traffic: Traffic, board: Board, subject: str, sequence: int, body: bytes) -> None:

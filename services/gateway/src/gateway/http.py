@@ -11,6 +11,7 @@ from gateway.edge import Edge
 from gateway.once import Once
 from gateway.routes import (
     admin_keys,
+    circuits,
     coverage,
     dead_letters,
     entrance,
@@ -28,8 +29,8 @@ from gateway.routes.ports import Desk
 
 _API: Final = (
     searches.router, events.router, reports.router, exports.router, saved.router, triage.router,
-    vocabulary.router, coverage.router, health.router, standing.router, standing.kept, admin_keys.router,
-    dead_letters.router, entrance.router,
+    vocabulary.router, coverage.router, health.router, standing.router, standing.kept, circuits.router,
+    admin_keys.router, dead_letters.router, entrance.router,
 )  # fmt: skip
 
 

@@ -223,10 +223,14 @@ class Breaker:
         return self._seen.get(self._source, _Seen()).state
 
     @property
-    def parts_not_closed(self) -> int:
-        """Parts of the source whose circuit this process last saw open or half open."""
+    def parts_not_closed(self) -> dict[str, State]:
+        """The parts of the source whose circuit this process last saw open or half open."""
         known = self._own if self._alone else self._seen
-        return sum(each.state is not State.CLOSED for name, each in known.items() if name != self._source)
+        return {
+            name.removeprefix(f"{self._source}."): each.state
+            for name, each in known.items()
+            if name != self._source and each.state is not State.CLOSED
+        }
 
     async def _settle(self, admission: Admission, marks: dict[str, Mark]) -> None:
         circuits = self._of(admission.part)

@@ -116,6 +116,11 @@ class SourceRate:
         return self._local.rate
 
     @property
+    def configured(self) -> float:
+        """What all processes together may ask a second when the source has not complained."""
+        return self._configured
+
+    @property
     def reduced(self) -> bool:
         """Whether the source's refusals keep the rate below the configured one."""
         return self._local.rate < self._configured

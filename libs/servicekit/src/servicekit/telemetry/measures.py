@@ -35,7 +35,9 @@ _LLM = Label("outcome", frozenset({"ok", "timeout", "rate_limited", "away", "sha
 _DECISION = Label("decision", frozenset({"accepted", "rejected", "uncertain"}))
 _REASON = Label("reason", frozenset(RejectReason) | frozenset(RelevanceSource))
 _LEVEL = Label("level", frozenset({"ledger", "memory", "database", "local"}))
-_JOB = Label("job", frozenset({"upkeep", "ingest", "ledger_age", "heartbeat", "watch", "snapshot", "levers"}))
+_JOB = Label(
+    "job", frozenset({"upkeep", "ingest", "ledger_age", "telling", "heartbeat", "watch", "snapshot", "levers"})
+)
 _ROUTE = Label("route", frozenset(ROUTES))
 _METHOD = Label("method", frozenset({"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"}))
 _CLASS = Label("status", frozenset({"1xx", "2xx", "3xx", "4xx", "5xx"}))

@@ -18,6 +18,11 @@ class RetryBudget:
         self._reserve = reserve
         self._left = 0.0
 
+    @property
+    def left(self) -> float:
+        """Requests that may be made again at present."""
+        return self._left
+
     def asked(self) -> None:
         """A page was asked for the first time."""
         self._left = min(MOST, self._left + self._share)

@@ -10,11 +10,13 @@ from fastapi import Depends, Path, Request
 from pydantic import BaseModel
 
 from contracts.answer import Answer
+from contracts.ops import BreakerChanged
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
 from contracts.state import SearchView
 from contracts.subjects import Outgoing, Topic
-from contracts.values import BidId, SearchId
+from contracts.values import BidId, SearchId, Source
 from gateway.domain.board import Board
+from gateway.domain.circuits import Seen
 from gateway.domain.events import Frame
 from gateway.domain.keys import Caller, KeyRecord, LocalKey, Scope
 from gateway.domain.problem import Problem
@@ -216,6 +218,15 @@ class Letters(Protocol):
         """Throw one away; False when it was gone."""
 
 
+class CircuitHistory(Protocol):
+    """The transitions that were kept; each call raises DependencyAway while their store is away."""
+
+    async def since(
+        self, first: datetime, *, before: datetime | None = None, source: Source | None = None, limit: int
+    ) -> Sequence[BreakerChanged]:
+        """The newest transitions from a moment on, the newest first."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """Everything that a route may use, built once by the app."""
@@ -241,6 +252,10 @@ class Desk:
     """None: nothing is kept per tenant."""
     promises: Promises | None = None
     """None: `Idempotency-Key` is not looked at."""
+    circuits: CircuitHistory | None = None
+    """None: no history is kept."""
+    seen: Seen = field(default_factory=Seen)
+    """What the fetchers tell of the sources."""
     traffic: Traffic = field(default_factory=lambda: Traffic(most_running=10_000, longest_wait=timedelta(hours=1)))
     quota: Quota = field(default_factory=lambda: Quota(1_000_000))
     board: Board = field(default_factory=lambda: Board(datetime.now(UTC)))

@@ -1,6 +1,7 @@
 """The tables; `migrations/` makes them, this is how the code speaks of them."""
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Date,
     Index,
@@ -109,3 +110,18 @@ usage = Table(
     Index("usage_by_tenant", "tenant", "day"),
 )  # fmt: skip
 """What each finished search has used, on the day in America/Sao_Paulo on which it ended."""
+
+breaker_history = Table(
+    "breaker_history", metadata,
+    Column("circuit", String(20), primary_key=True),
+    Column("at", Moment, primary_key=True),
+    Column("after", String(10), primary_key=True),
+    Column("source", String(10), nullable=False),
+    Column("before", String(10), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", Moment),
+    Column("shared", Boolean, nullable=False),
+    Index("breaker_history_by_age", "at"),
+)  # fmt: skip
+"""Every transition of a circuit: `pncp`, `pncp.SP`, `pncp.itens`."""
