@@ -5,7 +5,8 @@
 | requested, planned | `progress` |
 | gathered | `progress`; and `uf_completed`, `partial_results` when it is the last thing that its UF waited for |
 | judged | `uf_completed`, `partial_results` when it is the last thing that its UF waited for |
-| completed | `completed`, `degraded` or `failed` by its status (`cancelled` is `completed`) |
+| completed | `completed`, `degraded` or `failed` by its status (`cancelled` is `completed`), |
+| | after `refresh_available` where it takes the place of a stored answer |
 | summary_ready | `llm_ready` |
 | spreadsheet_ready, spreadsheet_failed | `excel_ready`; `progress` that says so in words |
 | closed | `closed` |
@@ -19,7 +20,7 @@ from typing import Any
 from contracts.answer import Result
 from contracts.brasileiro import quantos
 from contracts.classification import Judged
-from contracts.fold import SearchState
+from contracts.fold import STORED_REVISION, SearchState
 from contracts.memory import Gathered
 from contracts.places import UF
 from contracts.query import Sort
@@ -76,7 +77,10 @@ def _progress(stage: str, progress: int, message: str, **detail: Any) -> Event:
 
 
 def _requested(before: SearchState, _: int, fact: Requested) -> tuple[Event, ...]:
-    return () if before.requested else (_progress("validate", 1, "Busca recebida", ufs=len(fact.query.ufs)),)
+    if before.requested:
+        return ()
+    said = "Busca recebida" if fact.stored is None else "Resposta guardada pronta"
+    return (_progress("validate", 1, said, ufs=len(fact.query.ufs)),)
 
 
 def _planned(before: SearchState, _: int, fact: Planned) -> tuple[Event, ...]:
@@ -195,7 +199,22 @@ def _completed(before: SearchState, _: int, fact: Completed) -> tuple[Event, ...
         "results": [row.model_dump(mode="json") for row in fact.first_rows],
         "links": {"results": f"/v1/searches/{before.search_id}/results"},
     }
-    return (Event(name, data),)
+    refreshed = before.requested is not None and before.requested.stored is not None and fact.revision > STORED_REVISION
+    return (*((_refresh_available(before, fact),) if refreshed else ()), Event(name, data))
+
+
+def _refresh_available(before: SearchState, fact: Completed) -> Event:
+    """The stored answer that was shown has a newer one: what it brings, and why what it lacks is gone (A04)."""
+    data = {
+        "message": "Dados atualizados disponíveis",
+        "revision": fact.revision,
+        "total": fact.total,
+        "added": fact.added,
+        "gone": [each.model_dump(mode="json") for each in fact.gone],
+        "coverage_pct": fact.coverage.coverage_pct,
+        "links": {"results": f"/v1/searches/{before.search_id}/results"},
+    }
+    return Event(EventName.REFRESH_AVAILABLE, data)
 
 
 _DERIVE: Mapping[type, Callable[[SearchState, int, Any], tuple[Event, ...]]] = {

@@ -14,6 +14,7 @@ from contracts.query import Sort
 from contracts.ranking import ranked
 from contracts.report import SpreadsheetFailed, SpreadsheetReady, SummaryReady
 from contracts.search import Cancelled, Closed, Completed, Lease, Planned, ProgressState, Requested
+from contracts.showing import shown
 from contracts.state import (
     Counts,
     Coverage,
@@ -23,10 +24,14 @@ from contracts.state import (
     SearchView,
     Status,
 )
+from contracts.stored import StoredAnswer
 from contracts.values import BidId, Source
 
 ABANDONED_AFTER = timedelta(seconds=480)
 """The chain's outermost level: a search that nobody closed counts as ended this long after it was asked."""
+
+STORED_REVISION = 1
+"""Of a stored answer under the id of the search that it answered at once."""
 
 Standing = AcceptedBid | RejectedBid | UncertainBid
 """How one bid stands in one search."""
@@ -226,6 +231,8 @@ class SearchState:
         abandoned = overdue and completed is None
         coverage = self.coverage(over=abandoned)
         counts = self.counts()
+        if completed is None and self.requested.stored is not None:
+            return self._stored_view(self.requested.stored, abandoned=abandoned)
         looked = completed is not None or bool(self.gathered) or abandoned
         return SearchView(
             search_id=self.search_id,
@@ -236,6 +243,7 @@ class SearchState:
             if abandoned
             else None,
             live_fetch_in_progress=completed is None and not abandoned,
+            answered_from=completed.answered_from if completed else None,
             degraded=completed.degraded
             if completed
             else Degradation(reason="A busca foi interrompida antes do fim.")
@@ -263,6 +271,34 @@ class SearchState:
             deadline=self.requested.deadline,
             finished_at=completed.at if completed else None,
             query=self.requested.query,
+        )
+
+    def _stored_view(self, stored: StoredAnswer, *, abandoned: bool) -> SearchView:
+        """While nothing better is known the stored answer stands, whatever becomes of its refresh."""
+        requested = self.requested
+        assert requested is not None  # noqa: S101 - view has seen it
+        told = shown(stored, now=requested.created_at)
+        live = requested.refresh and not abandoned
+        return SearchView(
+            search_id=self.search_id,
+            status=self._status(abandoned=False) if live else told.status,
+            response_state=told.response_state,
+            live_fetch_in_progress=live,
+            answered_from=requested.answered_from,
+            degraded=told.degraded,
+            coverage=told.coverage,
+            operational_state=told.operational_state,
+            reliability=told.reliability,
+            counts=stored.counts,
+            llm_status=JobStatus.FAILED if abandoned else JobStatus.NONE if live else JobStatus.PROCESSING,
+            excel_status=JobStatus.FAILED if abandoned else JobStatus.NONE if live else JobStatus.PROCESSING,
+            llm_pending=stored.llm_pending,
+            revision=STORED_REVISION,
+            progress=100 if abandoned else self.progress_pct() if live else 80,
+            created_at=requested.created_at,
+            deadline=requested.deadline,
+            finished_at=None if live else requested.created_at,
+            query=requested.query,
         )
 
     def _status(self, *, abandoned: bool) -> Status:

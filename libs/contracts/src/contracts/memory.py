@@ -95,22 +95,6 @@ class Archive(Message):
     closed_at: UtcDatetime
 
 
-class AnswerQuery(Message):
-    """Request: the stored answer for this key, if there is one."""
-
-    key: str
-    force_refresh: bool = False
-
-
-class AnswerReply(Message):
-    """Reply: the stored answer, if any."""
-
-    answer_ref: ObjectRef | None
-    created_at: UtcDatetime | None = None
-    refresh: bool = False
-    """Whether a refresh was started or joined."""
-
-
 class BidQuery(Message):
     """Request: one bid by its id."""
 

@@ -1,6 +1,7 @@
 """What a user asks, as asked over HTTP and as normalised for the log."""
 
 import hashlib
+import unicodedata
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -16,6 +17,8 @@ from contracts.when import days_between
 
 DEFAULT_DAYS = 10
 """Today and the 9 days before, in America/Sao_Paulo."""
+KEY_VERSION = "v2"
+"""Raised when answers of yesterday's keys would no longer answer today's."""
 MAX_DAYS = 365
 """The sources' own longest window."""
 DEFAULT_MODALIDADES = (
@@ -72,14 +75,19 @@ class SearchQuery(Value):
 
     @property
     def key(self) -> str:
-        """What two searches share that have the same answer: everything but the order and the wish for fresh data."""
+        """What two searches share that have the same answer: everything but the order and the wish for fresh data.
+
+        Judging is blind to accents, case and spacing, so the terms' are too.
+        """
         amounts = {
             name: amount.normalize()
             for name in ("value_min", "value_max")
             if (amount := getattr(self, name)) is not None
         }
-        canonical = self.model_copy(update=amounts).model_dump_json(exclude={"sort", "force_refresh"})
-        return f"v1-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+        terms = tuple(sorted({_folded(term) for term in self.terms}))
+        canonical = self.model_copy(update={**amounts, "terms": terms})
+        text = canonical.model_dump_json(exclude={"sort", "force_refresh"})
+        return f"{KEY_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
     @property
     def lens(self) -> Lens:
@@ -97,6 +105,11 @@ class SearchQuery(Value):
     def modalidades_of(self, source: Source) -> tuple[Modalidade, ...]:
         """The modalidades whose slices a source is asked for: PCP is always asked for its unmapped ones as well."""
         return (Modalidade.OUTRA, *self.modalidades) if source.national else self.modalidades
+
+
+def _folded(term: str) -> str:
+    plain = unicodedata.normalize("NFKD", term.casefold())
+    return " ".join("".join(each for each in plain if not unicodedata.combining(each)).split())
 
 
 class SearchRequest(BaseModel):

@@ -1,5 +1,6 @@
 """Sample values: what the golden examples and the tests of every service are written with; no service imports them."""
 
+import hashlib
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -8,7 +9,10 @@ from contracts.fetch import SliceStatus
 from contracts.memory import Gathered, SliceRun
 from contracts.places import UF
 from contracts.query import SearchQuery, SearchRequest
+from contracts.report import ObjectRef
 from contracts.search import AskedSource, Planned, Requested
+from contracts.state import Counts, Coverage, Freshness, Status
+from contracts.stored import StoredAnswer
 from contracts.values import Licitacao, Modalidade, Source, pncp_id
 from contracts.verdict import Confidence, RelevanceSource, Verdict
 
@@ -137,4 +141,34 @@ def judged(
             for n in uncertain
         ),
         catalogue_version="v-test",
+    )
+
+
+def stored_answer(
+    key: str = "v2-sample",
+    *,
+    rows: bytes = b"rows",
+    coverage_pct: int = 100,
+    finished_at: datetime = NOW,
+    due_at: datetime | None = None,
+    sources_failed: tuple[Source, ...] = (),
+    total: int = 1,
+) -> StoredAnswer:
+    """The head of an answer whose packed rows these are; due 30 min after it was made."""
+    coverage = Coverage(
+        coverage_pct=coverage_pct, ufs_requested=1, ufs_processed=1, ufs_failed=0, freshness=Freshness.LIVE,
+        ufs_status_detail=(), method="live", oldest_fetched_at=finished_at,
+    )  # fmt: skip
+    digest = hashlib.sha256(rows).hexdigest()
+    return StoredAnswer(
+        key=key,
+        search_id=SEARCH_ID,
+        ref=ObjectRef(bucket="ANSWERS", name=f"answers/{digest[:8]}", size=len(rows), sha256=digest),
+        status=Status.COMPLETED if coverage_pct == 100 else Status.DEGRADED,  # noqa: PLR2004 - a percentage
+        sources_failed=sources_failed,
+        coverage=coverage,
+        counts=Counts(fetched=total, accepted=total),
+        total=total,
+        finished_at=finished_at,
+        due_at=due_at or finished_at + timedelta(minutes=30),
     )

@@ -4,12 +4,26 @@ from pydantic import Field
 
 from contracts.answer import Result
 from contracts.base import Message, Value
+from contracts.classification import RejectReason
 from contracts.places import UF
 from contracts.query import SearchQuery
 from contracts.report import ObjectRef
-from contracts.state import Counts, Coverage, Degradation, OperationalState, ResponseState, SearchView, Status
-from contracts.values import Modalidade, SearchId, Source
+from contracts.state import (
+    AnsweredFrom,
+    Counts,
+    Coverage,
+    Degradation,
+    OperationalState,
+    ResponseState,
+    SearchView,
+    Status,
+)
+from contracts.stored import StoredAnswer
+from contracts.values import BidId, Modalidade, Priority, SearchId, Source
 from contracts.when import UtcDatetime
+
+MOST_GONE = 500
+"""Told one by one."""
 
 
 class Requested(Message):
@@ -22,7 +36,15 @@ class Requested(Message):
     deadline: UtcDatetime
     """created_at + 360 s: the search has its one terminal fact by then."""
     stored_ref: ObjectRef | None = None
+    """The rows of the stored answer that it was answered with."""
     refresh: bool = False
+    """With a stored answer: whether this search makes it anew."""
+    stored: StoredAnswer | None = None
+    """The head of that answer."""
+    answered_from: AnsweredFrom | None = None
+    """Where it lay, and how old it was."""
+    priority: Priority = Priority.USER
+    """`refresh` when nobody waits for it."""
     correlation_id: str
 
 
@@ -70,6 +92,16 @@ class ProgressState(Message):
     """The sequence of SEARCH that this view was folded to."""
 
 
+class Gone(Value):
+    """A bid that was shown from the stored answer and is not in the new one, and why."""
+
+    id: BidId
+    reason_code: RejectReason | None = None
+    """Why it was left out now; None: no source lists it any more."""
+    message: str
+    """The reason in Portuguese."""
+
+
 class Completed(Message):
     """Fact: the one terminal fact."""
 
@@ -89,6 +121,13 @@ class Completed(Message):
     """The first rows, so that a page shows them without another read."""
     total: int = 0
     revision: int = 1
+    """2 where a stored answer was shown first and this one takes its place."""
+    added: int = 0
+    """With revision 2: rows that the stored answer had not."""
+    gone: tuple[Gone, ...] = Field(default=(), max_length=MOST_GONE)
+    """With revision 2: rows of the stored answer that are not in this one."""
+    answered_from: AnsweredFrom | None = None
+    """Of an answer from the memory: where it lay, and how old it was."""
     at: UtcDatetime
     folded_to: int = 0
     """How far the log was read for this answer: replay folds as far and no further. 0: not known."""

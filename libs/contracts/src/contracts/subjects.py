@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from contracts import access, classification, fetch, ledger, memory, ops, report, search, sources
+from contracts import access, answers, classification, fetch, ledger, memory, ops, report, search, sources
+from contracts.stored import Level
 from contracts.values import Source
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -167,7 +168,7 @@ def _fact(name: str, model: Any, producers: tuple[str, ...], *, key: str = "") -
     )  # fmt: skip
 
 
-REQUESTED: Topic[search.Requested] = _fact("requested", search.Requested, ("gateway",))
+REQUESTED: Topic[search.Requested] = _fact("requested", search.Requested, ("gateway", "cache"))
 CANCELLED: Topic[search.Cancelled] = _fact("cancelled", search.Cancelled, ("gateway",))
 LEASE: Topic[search.Lease] = _fact("lease", search.Lease, ("coordinator",))
 PLANNED: Topic[search.Planned] = _fact("planned", search.Planned, ("coordinator",))
@@ -207,6 +208,12 @@ REMEMBER: Topic[memory.Remember] = Topic(
 ARCHIVE: Topic[memory.Archive] = Topic(
     "archive", "work.cache.archive.v1", memory.Archive, ("coordinator",), ("cache",), WORK
 )
+ATTEMPTED: Topic[answers.Attempted] = Topic(
+    "attempted", "work.cache.attempted.v1", answers.Attempted, ("coordinator",), ("cache",), WORK
+)
+KEEP_AT_LEVEL: Topic[answers.KeepAtLevel] = Topic(
+    "keep_at_level", "work.cache.keep.v1.{level}", answers.KeepAtLevel, ("cache",), ("cache",), WORK
+)
 JUDGE: Topic[classification.JudgeBids] = Topic(
     "judge", "work.classifier.judge.v1", classification.JudgeBids, ("cache",), ("classifier",), WORK
 )
@@ -239,7 +246,7 @@ KEY_REVOKED: Topic[access.KeyRevoked] = Topic(
 )
 
 BREAKER_CHANGED: Topic[ops.BreakerChanged] = Topic(
-    "breaker", "ops.v1.breaker", ops.BreakerChanged, ("fetcher",), ("gateway",), OPS
+    "breaker", "ops.v1.breaker", ops.BreakerChanged, ("fetcher",), ("cache", "gateway"), OPS
 )
 
 SERVICES = ("gateway", "coordinator", "cache", "fetcher", "classifier", "reporter")
@@ -257,8 +264,24 @@ BELL: Topic[fetch.Bell] = Topic(
 NEEDED: Topic[fetch.NeededQuery] = Topic(
     "needed", "rpc.cache.needed.v1", fetch.NeededQuery, ("fetcher",), ("cache",), reply=fetch.NeededReply
 )
-STORED_ANSWER: Topic[memory.AnswerQuery] = Topic(
-    "answer", "rpc.cache.answer.v1", memory.AnswerQuery, ("gateway",), ("cache",), reply=memory.AnswerReply
+STORED_ANSWER: Topic[answers.AnswerQuery] = Topic(
+    "answer", "rpc.cache.answer.v1", answers.AnswerQuery, ("gateway", "coordinator"), ("cache",),
+    reply=answers.AnswerReply,
+)  # fmt: skip
+ARCHIVED: Topic[answers.ArchiveQuery] = Topic(
+    "archived", "rpc.cache.archived.v1", answers.ArchiveQuery, ("gateway",), ("cache",), reply=answers.ArchiveReply
+)
+CACHE_STATE: Topic[answers.CacheQuery] = Topic(
+    "cache_state", "rpc.cache.state.v1", answers.CacheQuery, ("gateway",), ("cache",), reply=answers.CacheReply
+)
+CACHE_ENTRIES: Topic[answers.EntryQuery] = Topic(
+    "cache_entries", "rpc.cache.entries.v1", answers.EntryQuery, ("gateway",), ("cache",), reply=answers.EntryReply
+)
+FORGET: Topic[answers.Forget] = Topic(
+    "forget", "rpc.cache.forget.v1", answers.Forget, ("gateway",), ("cache",), reply=answers.ForgetReply
+)
+TOUCHED: Topic[answers.AnswerTouched] = Topic(
+    "touched", "answers.v1.touched", answers.AnswerTouched, ("gateway",), ("cache",)
 )
 LEDGER: Topic[ledger.LedgerWindow] = Topic(
     "coverage", "rpc.cache.coverage.v1", ledger.LedgerWindow, ("gateway",), ("cache",), reply=ledger.LedgerReply
@@ -279,10 +302,12 @@ RETRY: Topic[ops.RetryLetter] = Topic(
 )  # fmt: skip
 
 COMMANDS: tuple[Topic[Any], ...] = (
-    GATHER, REMEMBER, ARCHIVE, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM, FETCHED, FETCHED_LATER,
+    GATHER, REMEMBER, ARCHIVE, ATTEMPTED, KEEP_AT_LEVEL, JUDGE, ARBITRATE, FETCH_ITEMS, SUMMARIZE, SPREADSHEET, CLAIM,
+    FETCHED, FETCHED_LATER,
 )  # fmt: skip
 CORE: tuple[Topic[Any], ...] = (
-    SOURCE_SEEN, BELL, NEEDED, STORED_ANSWER, LEDGER, FILL, STORED_BID, DETAILS, RETRY,
+    SOURCE_SEEN, BELL, NEEDED, STORED_ANSWER, ARCHIVED, CACHE_STATE, CACHE_ENTRIES, FORGET, TOUCHED, LEDGER, FILL, STORED_BID,
+    DETAILS, RETRY,
 )  # fmt: skip
 TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, *CORE)
 
@@ -343,6 +368,13 @@ COORDINATOR_REQUESTED = _consumer(
 CACHE_GATHER = _consumer(GATHER, "cache", max_ack_pending=4096, workers=GATHERS_AT_ONCE)
 CACHE_REMEMBER = _consumer(REMEMBER, "cache")
 CACHE_ARCHIVE = _consumer(ARCHIVE, "cache", workers=2)
+CACHE_ATTEMPTED = _consumer(ATTEMPTED, "cache", workers=2)
+CACHE_KEEP = {
+    level: _consumer(
+        KEEP_AT_LEVEL, "cache", durable=f"cache-keep-{level}", filter=f"work.cache.keep.v1.{level}", workers=2
+    )
+    for level in Level
+}
 CLASSIFIER_JUDGE = _consumer(JUDGE, "classifier", workers=4)
 CLASSIFIER_ARBITRATE = _consumer(ARBITRATE, "classifier", workers=4)
 GATEWAY_BREAKER = _consumer(BREAKER_CHANGED, "gateway", workers=1)
@@ -373,8 +405,8 @@ CACHE_PAGES_LATER = {
 }
 
 CONSUMERS: tuple[Consumer, ...] = (
-    COORDINATOR_REQUESTED, CACHE_GATHER, CACHE_REMEMBER, CACHE_ARCHIVE, CLASSIFIER_JUDGE, CLASSIFIER_ARBITRATE,
-    GATEWAY_BREAKER, REPORTER_SUMMARIZE, REPORTER_SPREADSHEET, *FETCHER_CLAIMS.values(),
+    COORDINATOR_REQUESTED, CACHE_GATHER, CACHE_REMEMBER, CACHE_ARCHIVE, CACHE_ATTEMPTED, *CACHE_KEEP.values(),
+    CLASSIFIER_JUDGE, CLASSIFIER_ARBITRATE, REPORTER_SUMMARIZE, REPORTER_SPREADSHEET, *FETCHER_CLAIMS.values(),
     *FETCHER_ITEMS.values(), *CACHE_PAGES.values(),
     *CACHE_PAGES_LATER.values(),
 )  # fmt: skip

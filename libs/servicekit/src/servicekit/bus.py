@@ -110,8 +110,8 @@ class Bus:
 
         self._core.append((topic, on_request, self.service, ANSWERS_AT_ONCE))
 
-    def listen(self, topic: Topic[M], handler: Callable[[M], Awaitable[None]]) -> None:
-        """Hear each bell in order, in every process; lossy."""
+    def listen(self, topic: Topic[M], handler: Callable[[M], Awaitable[None]], *, once: bool = False) -> None:
+        """Hear each bell in order, in every process, or with `once` in one process of the service; lossy."""
         self._refuse_late_registration()
 
         async def on_bell(message: NatsMessage) -> None:
@@ -122,7 +122,7 @@ class Bus:
             except Exception:  # noqa: BLE001 - one bell must not silence those after it
                 log.exception("bell.failed", service=self.service, subject=raw.subject)
 
-        self._core.append((topic, on_bell, "", 1))
+        self._core.append((topic, on_bell, self.service if once else "", 1))
 
     async def connect(self) -> None:
         """Connect without taking messages yet; waits for the server."""

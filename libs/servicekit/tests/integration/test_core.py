@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from contracts.answers import AnswerQuery, AnswerReply
 from contracts.fetch import Bell, BellKind
-from contracts.memory import AnswerQuery, AnswerReply
 from contracts.places import UF
 from contracts.subjects import BELL, STORED_ANSWER
 from contracts.values import Source

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from contracts.ledger import MOST_DAYS
@@ -30,6 +30,16 @@ class CacheSettings(ServiceSettings):
     keep_answers_days: int = Field(default=90, ge=1, validation_alias="CACHE_KEEP_ANSWERS_DAYS")
     most_megabytes: int = Field(default=20_000, ge=100, validation_alias="CACHE_MAX_MB")
     """Above it the oldest days are let go early, but never the last month."""
+
+    redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
+    """None or empty: L2 is this process's own."""
+    most_refreshes: int = Field(default=3, ge=1, validation_alias="MAX_CONCURRENT_REVALIDATIONS")
+    """Answers that are made anew at once, over all processes while Redis is there (B01)."""
+    refresh_timeout: int = Field(default=180, ge=1, validation_alias="REVALIDATION_TIMEOUT")
+    """Seconds of one of them."""
+    mixpanel_token: SecretStr | None = Field(default=None, validation_alias="MIXPANEL_TOKEN")
+    """None or empty: analytics events are debug lines."""
+    mixpanel_url: str = Field(default="https://api.mixpanel.com/track", validation_alias="MIXPANEL_URL")
 
     @field_validator("ingest_modalidades", mode="before")
     @classmethod

@@ -18,17 +18,12 @@ from cache.adapters.sql.tables import bid_history, metadata, ranges, slices
 from cache.adapters.sql.upkeep import Keeping, SqlUpkeep
 from cache.domain.ledger import OPEN_TODAY, is_due
 from contracts.fetch import FetchRange, SliceStatus
-from contracts.memory import Remember
 from contracts.places import UF
-from contracts.report import ObjectRef
-from contracts.state import Coverage
+from contracts.samples import stored_answer
 from contracts.values import Modalidade, Situacao, Source
+from servicekit.cascade import Entry
 from servicekit.errors import DependencyAway
 from servicekit.sql.database import Database
-
-A_COVERAGE = Coverage(
-    coverage_pct=100, ufs_requested=1, ufs_processed=1, ufs_failed=0, freshness=None, ufs_status_detail=()
-)
 
 
 async def everything(memory: SqlMemory, make: Any, uf: UF = UF.SP, source: Source = Source.PNCP) -> list[Any]:
@@ -302,7 +297,7 @@ class TestAudits:
 
 
 class TestUpkeep:
-    KEEPING = Keeping(bids=timedelta(days=20), answers=timedelta(days=2), most_bytes=10**9)
+    KEEPING = Keeping(bids=timedelta(days=20), most_bytes=10**9)
 
     async def test_lets_go_of_what_is_old_and_of_the_days_that_it_made_incomplete(
         self, database: Database, memory: SqlMemory, make: Any
@@ -342,16 +337,42 @@ class TestUpkeep:
         gone = [(await keeper.prune(now=make.now)).bids for _ in range(4)]
         assert gone == [1, 1, 0, 0]
 
-    async def test_forgets_where_old_answers_lie(self, database: Database, make: Any) -> None:
+    async def test_forgets_answers_that_are_not_served_any_more(self, database: Database, make: Any) -> None:
         for number, ago in enumerate((0, 3)):
-            at = make.now - timedelta(days=ago)
-            ref = ObjectRef(bucket="ANSWERS", name=f"answers/{number}", size=1, sha256="0" * 64)
-            answer = Remember(
-                search_id=f"{number:032x}", key="k", answer_ref=ref, coverage=A_COVERAGE, oldest_fetched_at=at,
-                created_at=at,
-            )  # fmt: skip
-            await SqlAnswers(database).remember(answer)
+            stored = stored_answer(f"v2-{number}", finished_at=make.now - timedelta(days=ago))
+            await SqlAnswers(database).keep(Entry(stored, b"rows"))
         assert (await SqlUpkeep(database, self.KEEPING).prune(now=make.now)).answers == 1
+
+    async def test_gives_back_to_the_disk_what_it_has_let_go(
+        self, memory: SqlMemory, make: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a SQLite file; PostgreSQL fills the room of dead rows again by autovacuum."""
+        if not memory._database._sqlite:
+            async with memory._database.reading() as connection:
+                on = (await connection.exec_driver_sql("SHOW autovacuum")).scalar_one()
+            assert on == "on"
+            return
+        monkeypatch.setattr(upkeep, "PAGES_KEPT", 10)
+        monkeypatch.setattr(upkeep, "PAGES", 7)
+        old = make.days(60)[0]
+        for page in range(1, 13):
+            bids = [make.bid(100 * page + n, day=old, objeto=f"{n} " + "uniforme " * 400) for n in range(50)]
+            await memory.store(make.page(*bids, page=page))
+        await SqlUpkeep(memory._database, replace(self.KEEPING, bids=timedelta(days=400))).prune(now=make.now)
+        full, _ = await pages_of(memory)
+        await SqlUpkeep(memory._database, self.KEEPING).prune(now=make.now)
+        left, free = await pages_of(memory)
+        assert full > 200
+        assert free <= 10
+        assert left < full / 2
+
+
+async def pages_of(memory: SqlMemory) -> tuple[int, int]:
+    """Of a SQLite file: all pages, and those that are free."""
+    async with memory._database.reading() as connection:
+        pages: int = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
+        free: int = (await connection.exec_driver_sql("PRAGMA freelist_count")).scalar_one()
+    return pages, free
 
 
 class TestStoreSeq:
@@ -396,17 +417,6 @@ class TestStoreSeq:
             async with storing(database):
                 _ = 1 / 0
         assert await memory.seq() == 1
-
-
-class TestAnswers:
-    async def test_are_kept_under_their_search(self, database: Database, make: Any) -> None:
-        answer = Remember(
-            search_id=make.search_id, key="k", answer_ref=ObjectRef(bucket="B", name="n", size=1, sha256="0"),
-            coverage=A_COVERAGE, oldest_fetched_at=None, created_at=make.now,
-        )  # fmt: skip
-        await SqlAnswers(database).remember(answer)
-        await SqlAnswers(database).remember(answer)
-        assert await count(database, metadata.tables["answers"]) == 1
 
 
 async def until_no_driver_runs() -> None:

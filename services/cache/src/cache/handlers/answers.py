@@ -1,20 +1,21 @@
-"""Keeping what is finished, and answering questions about what is kept."""
+"""Keeping the logs of closed searches, and answering questions about what is kept."""
 
 import gzip
 from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 import orjson
 
 from cache.domain.batches import StoredBid
 from cache.domain.ledger import EVERY_MODALIDADE, EVERY_UF, SliceRecord, days_of_range, needed
+from contracts.answers import ArchiveQuery, ArchiveReply
 from contracts.fetch import NeededQuery, NeededReply
-from contracts.memory import Archive, BidChanged, BidQuery, BidReply, Remember
+from contracts.memory import Archive, BidChanged, BidQuery, BidReply
 from contracts.places import UF
 from contracts.report import ObjectRef
-from contracts.subjects import ANSWERS_BUCKET, Outgoing
-from contracts.values import BidId, Modalidade, Source
+from contracts.subjects import ANSWERS_BUCKET, REQUESTED, Outgoing
+from contracts.values import BidId, Modalidade, SearchId, Source
 from servicekit.bus import Delivery, Stored
 from servicekit.clock import Clock
 from servicekit.errors import DependencyAway
@@ -45,11 +46,14 @@ class Shelf(Protocol):
         """What was amended of it, the newest first."""
 
 
-class Answers(Protocol):
-    """Where finished answers are kept."""
+class Archives(Protocol):
+    """Where archived logs lie; each raises DependencyAway."""
 
-    async def remember(self, answer: Remember) -> None:
-        """Keep where an answer lies."""
+    async def archived(self, search_id: SearchId, tenant: str, ref: ObjectRef, *, closed_at: datetime) -> None:
+        """Keep where the log of a closed search lies."""
+
+    async def archive(self, search_id: SearchId, *, kept: timedelta, now: datetime) -> ArchiveReply:
+        """Where it lies, or that its time is over."""
 
 
 class Log(Protocol):
@@ -87,19 +91,24 @@ async def tell_bid(query: BidQuery, *, memory: Shelf) -> BidReply:
     return BidReply(bid=held.bid, seen_at=held.since, changes=await memory.changes(query.id))
 
 
-async def remember(command: Remember, _delivery: Delivery, *, answers: Answers) -> AsyncIterator[Outgoing]:
-    """Keep a finished answer under its key."""
-    await answers.remember(command)
+async def archive(command: Archive, _delivery: Delivery, *, bus: Log, archives: Archives) -> AsyncIterator[Outgoing]:
+    """Keep the log of a closed search, compressed, beyond the hours that the stream keeps it."""
+    facts = await bus.history(command.search_id)
+    tenant = next((_tenant(fact) for fact in facts if fact.subject.endswith(f".{REQUESTED.name}")), "")
+    if facts:  # else its log is gone already, and with it all that could be kept
+        ref = await bus.put_object(ANSWERS_BUCKET, f"archives/{command.search_id}", compressed(facts))
+        await archives.archived(command.search_id, tenant, ref, closed_at=command.closed_at)
     return
     yield  # an effect alone: a handler is a generator even when nothing follows
 
 
-async def archive(command: Archive, _delivery: Delivery, *, bus: Log) -> AsyncIterator[Outgoing]:
-    """Keep the log of a closed search, compressed, beyond the hours that the stream keeps it."""
-    facts = await bus.history(command.search_id)
-    await bus.put_object(ANSWERS_BUCKET, f"archives/{command.search_id}", compressed(facts))
-    return
-    yield  # as above
+async def tell_archive(query: ArchiveQuery, *, archives: Archives, kept: timedelta, now: Clock) -> ArchiveReply:
+    """What is left of a search whose log is gone."""
+    return await archives.archive(query.search_id, kept=kept, now=now())
+
+
+def _tenant(fact: Stored) -> str:
+    return REQUESTED.decode(fact.body).tenant
 
 
 def compressed(facts: Sequence[Stored]) -> bytes:

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -130,11 +131,45 @@ audits = Table(
 
 answers = Table(
     "answers", metadata,
-    Column("search_id", String(32), primary_key=True),
-    Column("key", String(200), nullable=False),
-    Column("ref", Text, nullable=False),
-    Column("coverage", Text, nullable=False),
-    Column("oldest_fetched_at", Moment),
-    Column("created_at", Moment, nullable=False),
-    Index("answers_by_key", "key", "created_at"),
+    Column("key", String(80), primary_key=True),
+    Column("head", Text, nullable=False),
+    Column("rows", LargeBinary),
+    Column("query", Text, nullable=False),
+    Column("sources_failed", String(40), nullable=False),
+    Column("coverage_pct", SmallInteger, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("priority", String(4), nullable=False),
+    Column("access_count", Integer, nullable=False),
+    Column("counted_since", Moment, nullable=False),
+    Column("last_accessed_at", Moment),
+    Column("saved_until", Moment),
+    Column("last_success_at", Moment),
+    Column("last_attempt_at", Moment),
+    Column("fail_streak", Integer, nullable=False),
+    Column("degraded_until", Moment),
+    Column("fetch_duration_ms", Integer),
+    Index("answers_by_age", "finished_at"),
+    Index("answers_by_due", "priority", "due_at"),
 )  # fmt: skip
+"""L1: the best answer of each key. `rows` are its packed bytes, None when they are too many; `access_count` counts
+since `counted_since`, a day at most; until `degraded_until` nobody makes it anew (B03)."""
+
+answer_hours = Table(
+    "answer_hours", metadata,
+    Column("hour", Moment, primary_key=True),
+    Column("hits", Integer, nullable=False),
+    Column("stale", Integer, nullable=False),
+    Column("misses", Integer, nullable=False),
+)  # fmt: skip
+"""How often stored answers were asked for, by the hour."""
+
+archives = Table(
+    "archives", metadata,
+    Column("search_id", String(32), primary_key=True),
+    Column("tenant", String(40), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("closed_at", Moment, nullable=False),
+    Index("archives_by_age", "closed_at"),
+)  # fmt: skip
+"""Logs of closed searches; the row outlives the log, so that a search whose time is over is told from none."""

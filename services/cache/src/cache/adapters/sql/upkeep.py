@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cache.adapters.sql.schema import storing
-from cache.adapters.sql.tables import answers, bid_history, bids, slices
+from cache.adapters.sql.tables import answer_hours, answers, archives, bid_history, bids, slices
 from cache.domain.ledger import OPEN_TODAY
+from contracts.stored import STALE_FOR
 from contracts.when import day_of
 from servicekit.sql.database import Database
 
@@ -18,6 +19,13 @@ STEP = 500
 """Rows that one transaction lets go."""
 MOST_STEPS = 200
 """Of one run: what is left then waits for the next."""
+PAGES = 1_000
+"""Of a file, that one transaction gives back: 4 MB."""
+PAGES_KEPT = 1_000
+"""Free ones that stay in the file for what comes next."""
+TOLD_FOR = timedelta(days=400)
+"""So long it is told of a search that its time is over."""
+COUNTED_FOR = timedelta(days=7)
 KEEP_ALWAYS = timedelta(days=31)
 """However full it is, the last month stays: without it every search would fetch all of it again."""
 
@@ -27,7 +35,6 @@ class Keeping:
     """For how long, and up to which size."""
 
     bids: timedelta
-    answers: timedelta
     most_bytes: int
 
 
@@ -56,9 +63,12 @@ class SqlUpkeep:
         for _ in range(MOST_STEPS):
             gone = await self._let_bids_go(before, now=now)
             old = await self._let_rows_go(bid_history, bid_history.c.replaced_at < now - self._keeping.bids)
-            late = await self._let_rows_go(answers, answers.c.created_at < now - self._keeping.answers)
+            late = await self._let_rows_go(answers, answers.c.finished_at < now - STALE_FOR)
+            rest = await self._let_rows_go(archives, archives.c.closed_at < now - TOLD_FOR)
+            rest += await self._let_rows_go(answer_hours, answer_hours.c.hour < now - COUNTED_FOR)
             bids_gone, versions, answers_gone = bids_gone + gone, versions + old, answers_gone + late
-            if not gone + old + late:
+            if not gone + old + late + rest:
+                await self._give_pages_back()
                 return LetGo(bids_gone, versions, answers_gone)
         return LetGo(bids_gone, versions, answers_gone, most_steps=True)
 
@@ -85,12 +95,32 @@ class SqlUpkeep:
                 await connection.execute(sa.delete(bids).where(bids.c.id.in_(ids)))
             return len(ids)
 
+    async def _give_pages_back(self) -> None:
+        """SQLite: hand the file's free pages to the system, a little in each of these transactions.
+
+        PostgreSQL's autovacuum makes the room of rows that are gone free for others by itself.
+        """
+        for _ in range(MOST_STEPS):
+            async with self._database.writing() as connection:
+                if connection.dialect.name != "sqlite":
+                    return
+                free: int = (await connection.exec_driver_sql("PRAGMA freelist_count")).scalar_one()
+                if free <= PAGES_KEPT:
+                    return
+                await _vacuum(connection, min(PAGES, free - PAGES_KEPT))
+
     async def _let_rows_go(self, table: sa.Table, old: "sa.ColumnElement[bool]") -> int:
         keys: Sequence[sa.Column[Any]] = list(table.primary_key)
         async with storing(self._database) as (connection, _seq):
             some = sa.select(*keys).where(old).limit(STEP)
             gone = await connection.execute(sa.delete(table).where(sa.tuple_(*keys).in_(some)))
             return gone.rowcount
+
+
+async def _vacuum(connection: AsyncConnection, pages: int) -> None:
+    """As a script, which ends the transaction first: a statement of its own frees one page only, at its one step."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.executescript(f"PRAGMA incremental_vacuum({pages})")
 
 
 async def _size(connection: AsyncConnection) -> int:
