@@ -11,6 +11,7 @@ from gateway.edge import Edge
 from gateway.once import Once
 from gateway.routes import (
     admin_keys,
+    bids,
     circuits,
     coverage,
     dead_letters,
@@ -28,10 +29,23 @@ from gateway.routes import (
 from gateway.routes.ports import Desk
 
 _API: Final = (
-    searches.router, events.router, reports.router, exports.router, saved.router, triage.router,
-    vocabulary.router, coverage.router, health.router, standing.router, standing.kept, circuits.router,
-    admin_keys.router, dead_letters.router, entrance.router,
-)  # fmt: skip
+    searches.router,
+    events.router,
+    reports.router,
+    exports.router,
+    saved.router,
+    triage.router,
+    vocabulary.router,
+    bids.router,
+    coverage.router,
+    health.router,
+    standing.router,
+    standing.kept,
+    circuits.router,
+    admin_keys.router,
+    dead_letters.router,
+    entrance.router,
+)
 
 
 def create_http(desk: Desk, *, pages: Sequence[APIRouter] = (), origins: Sequence[str] = ()) -> FastAPI:

@@ -52,6 +52,7 @@ KINDS: Mapping[str, Kind] = {
     "saved.not_found": Kind(404, "Busca salva não encontrada", "Não há busca salva com este identificador."),
     "mark.not_found": Kind(404, "Sem marcação", "Esta licitação não está marcada."),
     "bid.unknown": Kind(404, "Licitação não encontrada", "Não há licitação guardada com este identificador."),
+    "bid.undated": Kind(404, "Sem datas", "Esta licitação não informa datas que caibam numa agenda."),
     "bid.not_found": Kind(404, "Licitação não encontrada", "Esta busca não avaliou licitação com este identificador."),
     "answer.none": Kind(404, "Sem resposta", "Esta busca terminou sem resposta da qual se possa fazer este documento."),
     "method.not_allowed": Kind(405, "Método não permitido", "Este endereço não aceita este método."),
