@@ -48,7 +48,7 @@ class TestCalendar:
         (summary,) = (line for line in lines() if line.startswith("SUMMARY:"))
         assert summary == r"SUMMARY:Fim do prazo de propostas: Aquisição de uniformes\; lote 1\, tamanhos P e M"
 
-    @pytest.mark.parametrize("link", ["javascript:alert(1)", "ftp://x.example/", "https://a.example/\r\nATTACH:x", None])
+    @pytest.mark.parametrize("link", ["javascript:alert(1)", "ftp://x.test/", "https://a.test/\r\nATTACH:x", None])
     def test_links_only_where_a_browser_may_go(self, link):
         assert not [line for line in lines(link=link) if line.startswith(("URL:", "ATTACH:"))]
 

@@ -29,6 +29,8 @@ class TestDocument:
             "POST /v1/searches",
             "GET /v1/searches/{search_id}",
             "DELETE /v1/searches/{search_id}",
+            "GET /v1/bids/{bid_id}",
+            "GET /v1/bids/{bid_id}/calendar.ics",
             "GET /v1/coverage",
             "GET /v1/health/circuits",
             "GET /v1/health/circuits/history",
