@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import nats.errors
 from faststream import AckPolicy
 from faststream.nats import NatsMessage
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contracts.ops import QueueSeen
@@ -24,6 +25,7 @@ from servicekit.logs import log
 from servicekit.objects import Objects
 from servicekit.publishing import Publisher
 from servicekit.reading import Reader, StreamSeen, stream_seen
+from servicekit.telemetry.tracing import carried, message_span
 
 __all__ = ["Ack", "Bus", "Delivery", "Stored"]
 
@@ -96,7 +98,11 @@ class Bus:
             headers: dict[str, str] = {}
             body = b""
             try:
-                with correlated((raw.headers or {}).get(CORRELATION) or new_correlation_id()):
+                sent = raw.headers or {}
+                with (
+                    correlated(sent.get(CORRELATION) or new_correlation_id()),
+                    message_span(self.service, f"{topic.name} answer", sent, kind=SpanKind.SERVER),
+                ):
                     body = _encode(await handler(topic.decode(raw.data)), topic.reply)
             except ValidationError:
                 headers = {FAULT: "request.invalid"}
@@ -117,7 +123,8 @@ class Bus:
         async def on_bell(message: NatsMessage) -> None:
             raw = message.raw_message
             try:
-                with correlated((raw.headers or {}).get(CORRELATION) or new_correlation_id()):
+                sent = raw.headers or {}
+                with correlated(sent.get(CORRELATION) or new_correlation_id()), carried(sent):
                     await handler(topic.decode(raw.data))
             except Exception:  # noqa: BLE001 - one bell must not silence those after it
                 log.exception("bell.failed", service=self.service, subject=raw.subject)

@@ -13,7 +13,6 @@ import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsMessage, PullSub
 from nats.js.errors import NotFoundError
-from opentelemetry import propagate, trace
 from pydantic import ValidationError
 
 from contracts.ops import QueueSeen
@@ -47,6 +46,7 @@ from servicekit.telemetry.measures import (
     REDELIVERIES,
     RUNNING,
 )
+from servicekit.telemetry.tracing import about, message_span, trace_id
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -309,18 +309,15 @@ class Consumption(Generic[M]):
         )  # fmt: skip
         message: M = self.consumer.topic.decode(raw.data)
         span_name = f"{self.consumer.durable} process"
-        tracer = trace.get_tracer("servicekit")
         with (
             correlated(correlation),
-            tracer.start_as_current_span(
-                span_name, context=propagate.extract(headers), kind=trace.SpanKind.CONSUMER
-            ) as span,
+            message_span(self._connection.service, span_name, headers) as span,
             structlog.contextvars.bound_contextvars(
-                service=self._connection.service, **_log_context(message, delivery, span)
+                service=self._connection.service, **_log_context(message, delivery)
             ),
         ):
             if isinstance(search := getattr(message, "search_id", None), str):
-                span.set_attribute("search.id", search)
+                about(span, search_id=search)
             stream = self._handler(message, delivery)
             patience = asyncio.get_running_loop().call_later(PROBE_PATIENCE, self._progressed, run)
             try:
@@ -483,14 +480,14 @@ async def as_it_came(message: NatsMessage) -> NatsMessage:
     return message
 
 
-def _log_context(message: object, delivery: Delivery, span: trace.Span) -> dict[str, Any]:
+def _log_context(message: object, delivery: Delivery) -> dict[str, Any]:
     bound: dict[str, Any] = {
         "subject": delivery.subject, "delivery": delivery.sequence, "correlation_id": delivery.correlation_id
     }  # fmt: skip
     if isinstance(search := getattr(message, "search_id", None), str):
         bound["search_id"] = search
-    if (context := span.get_span_context()).is_valid:
-        bound["trace_id"] = trace.format_trace_id(context.trace_id)
+    if traced := trace_id():
+        bound["trace_id"] = traced
     return bound
 
 

@@ -38,7 +38,7 @@ _PERSONAL = re.compile(
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Hide keys, phones, e-mails and CPFs wherever they stand in a line."""
-    return {name: HIDDEN if _SECRET_NAME.search(name) and value else _clean(value) for name, value in event.items()}
+    return {name: HIDDEN if _SECRET_NAME.search(name) and value else clean(value) for name, value in event.items()}
 
 
 def errors_of(service: str) -> dict[str, int]:
@@ -119,13 +119,14 @@ def _to_json(event: Any, **_options: Any) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """The value without what is personal or secret in its texts."""
     if isinstance(value, str):
         return _PERSONAL.sub(HIDDEN, value)
     if isinstance(value, Mapping):
         return {
-            name: HIDDEN if _SECRET_NAME.search(str(name)) and inner else _clean(inner) for name, inner in value.items()
+            name: HIDDEN if _SECRET_NAME.search(str(name)) and inner else clean(inner) for name, inner in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
-        return [_clean(inner) for inner in value]
+        return [clean(inner) for inner in value]
     return value

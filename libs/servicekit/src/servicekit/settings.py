@@ -38,6 +38,11 @@ class TelemetrySettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
+    otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """`http://collector:4318`; empty: no traces."""
+    sampling_rate: float = Field(default=0.1, ge=0, le=1, validation_alias="OTEL_SAMPLING_RATE")
+    otel_service_name: str = Field(default="farol", validation_alias="OTEL_SERVICE_NAME")
+    """What the name of every service begins with in traces: `farol-gateway`."""
     metrics_enabled: bool = Field(default=True, validation_alias="METRICS_ENABLED")
     metrics_token: SecretStr = Field(default=SecretStr(""), validation_alias="METRICS_TOKEN")
     """What whoever asks for /metrics has to show; empty: nothing."""

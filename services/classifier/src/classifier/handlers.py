@@ -23,6 +23,7 @@ from contracts.subjects import ARBITRATED, JUDGED, Outgoing
 from servicekit.bus import Delivery
 from servicekit.logs import log
 from servicekit.telemetry.measures import FILTER_DECISIONS
+from servicekit.telemetry.tracing import about, of_search, span
 
 T = TypeVar("T", AcceptedBid, RejectedBid, UncertainBid)
 
@@ -47,6 +48,17 @@ async def judge(command: JudgeBids, _delivery: Delivery, *, bench: Bench) -> Asy
     Time left for a proposal is counted from the search's deadline, not from a clock, so that the same command and
     catalogue give the same bytes whenever they are judged.
     """
+    with span("filter", **of_search(command.search_id, command.lens.sector, (command.uf,))) as step:
+        outcomes = await _outcomes(command, bench)
+        accepted = sum(isinstance(outcome, AcceptedBid) for outcome in outcomes)
+        about(step, items_in=len(outcomes), items_out=accepted)
+    for outcome in outcomes:
+        _count(outcome)
+    for judged in parts_of(command, outcomes, catalogue_version=bench.judge.version):
+        yield JUDGED.message(judged, search_id=judged.search_id, batch=judged.batch, part=judged.part)
+
+
+async def _outcomes(command: JudgeBids, bench: Bench) -> list[Outcome]:
     own = bench.own_terms.of(command.lens.terms) if command.lens.terms else None
     outcomes: list[Outcome] = []
     for number, sighted in enumerate(command.bids, start=1):
@@ -58,10 +70,7 @@ async def judge(command: JudgeBids, _delivery: Delivery, *, bench: Bench) -> Asy
         )  # fmt: skip
         if number % _BREATH == 0:
             await asyncio.sleep(0)
-    for outcome in outcomes:
-        _count(outcome)
-    for judged in parts_of(command, outcomes, catalogue_version=bench.judge.version):
-        yield JUDGED.message(judged, search_id=judged.search_id, batch=judged.batch, part=judged.part)
+    return outcomes
 
 
 async def arbitrate(command: ArbitrateBids, _delivery: Delivery, *, arbiter: Arbiter | None) -> AsyncIterator[Outgoing]:

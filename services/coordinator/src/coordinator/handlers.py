@@ -37,6 +37,7 @@ from servicekit.clock import Clock
 from servicekit.errors import Unavailable
 from servicekit.logs import log
 from servicekit.telemetry.measures import ACTIVE_SEARCHES, COVERAGE_PCT, SEARCH_SECONDS, SEARCHES
+from servicekit.telemetry.tracing import about, of_search, span
 
 FIRST_ROWS = 10
 """Rows that the terminal fact itself carries at most ..."""
@@ -86,14 +87,29 @@ async def run_search(
     async with hold(requested.search_id) as search:
         if search.state.closed is None:
             with _counted_as_active():
-                await _plan(search, requested, budgets=budgets)
-                await _gather(search, requested, clock=clock)
-                await _arbitrate(search, requested, clock=clock)
-                await _complete(search, deadline=requested.deadline, clock=clock)
+                await _to_its_end(search, requested, budgets=budgets, clock=clock)
             await _report(search, requested, clock=clock)
         await _archive(search)
     return
     yield  # the bus takes a generator
+
+
+async def _to_its_end(search: Followed, requested: Requested, *, budgets: Budgets, clock: Clock) -> None:
+    """The stages up to the terminal fact, each a span of the search's trace."""
+    state = search.state
+    told = of_search(requested.search_id, requested.query.sector, requested.query.ufs)
+    with span("prepare", **told) as step:
+        await _plan(search, requested, budgets=budgets)
+        about(step, items_in=len(requested.query.sources), items_out=len(state.asked_places))
+    with span("fetch", **told, items_in=len(state.asked_places)) as step:
+        await _gather(search, requested, clock=clock)
+        about(step, items_out=sum(fact.records for fact in state.gathered.values()))
+    with span("enrich", **told, items_in=state.counts().uncertain) as step:
+        await _arbitrate(search, requested, clock=clock)
+        about(step, items_out=state.counts().uncertain)
+    with span("persist", **told, items_in=state.counts().accepted) as step:
+        await _complete(search, deadline=requested.deadline, clock=clock)
+        about(step, items_out=state.completed.total if state.completed else 0)
 
 
 @contextmanager

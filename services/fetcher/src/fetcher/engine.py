@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from opentelemetry.trace import INVALID_SPAN, Span
+
 from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded
 from contracts.places import NATIONAL
 from contracts.values import Licitacao, Priority, Source
@@ -78,6 +80,8 @@ class Run:
     clock: ClaimClock
     flow: Flow[Ticket]
     outbox: Outbox = field(default_factory=Outbox)
+    span: Span = INVALID_SPAN
+    """Of its claim; whoever else is served by it is linked to it."""
     tally: Tally = field(default_factory=Tally)
 
     def raise_to(self, priority: Priority) -> None:

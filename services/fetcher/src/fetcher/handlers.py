@@ -6,6 +6,8 @@ from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Final, Protocol
 
+from opentelemetry import trace
+
 from contracts.fetch import (
     DETAILS_WITHIN,
     Bell,
@@ -26,6 +28,7 @@ from fetcher.domain.parts import fingerprint
 from fetcher.engine import Engine, Fact, Run
 from servicekit.bus import Delivery
 from servicekit.clock import Clock
+from servicekit.telemetry.tracing import link
 
 SETTLE: Final = timedelta(seconds=5)
 """How long the acknowledgement waits for the memory to store the last end."""
@@ -69,6 +72,7 @@ class OpenClaims:
                     run.raise_to(bell.priority)
                 if bell.not_after is not None:
                     run.clock.lengthen(bell.not_after)
+                link(run.span)
             elif bell.kind is BellKind.ENDED and bell.claim_done and bell.fetch_id == run.fetch_id:
                 stored.set()
 
@@ -91,6 +95,7 @@ async def fetch(
     # A delivery before this one may have ended some of the ranges under the same fetch id: then all of them count.
     claim_ranges = len(claim.ranges) if delivery.redelivered else len(ranges)
     run = engine.begin(claim, fetch_id=delivery.sequence, ranges=ranges, claim_ranges=claim_ranges)
+    run.span = trace.get_current_span()
     with open_claims.opened(run) as stored:
         await memory.ring(_bell(claim, delivery, BellKind.STARTED))
         async with aclosing(engine.fetch(run)) as facts:

@@ -23,6 +23,7 @@ from servicekit.correlation import correlated, new_correlation_id
 from servicekit.errors import Transient
 from servicekit.logs import log
 from servicekit.telemetry.measures import HTTP_REQUESTS, HTTP_SECONDS
+from servicekit.telemetry.tracing import about, request_span, trace_id
 
 COOKIE: Final = "farol_sessao"
 MAX_BODY: Final = 64 * 1024
@@ -76,13 +77,22 @@ class Edge:
                 _count(message, scope, perf_counter() - began)
             await send(message)
 
-        with correlated(correlation_id), structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+        with (
+            correlated(correlation_id),
+            # What is only looked at goes on with its asker's trace, but begins none: a poll is no search.
+            request_span("gateway", scope["method"], headers, begins=scope["method"] in _WITH_BODY) as span,
+            structlog.contextvars.bound_contextvars(correlation_id=correlation_id, **_traced()),
+        ):
             try:
                 await self._serve(scope, headers, receive, finish)
             except Exception as exc:
                 if started:
                     raise
                 await _show(_problem_of(exc, scope), scope, receive, finish)
+            finally:
+                route = _route(scope) or "unknown"
+                span.update_name(f"{scope['method']} {route}")
+                about(span, method=scope["method"], route=route)
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         refusal = await self._refusal(scope, headers)
@@ -133,8 +143,18 @@ class Edge:
             headers["RateLimit"] = state
 
 
+def _traced() -> dict[str, str]:
+    traced = trace_id()
+    return {"trace_id": traced} if traced else {}
+
+
+def _route(scope: Scope) -> str:
+    """The address as the API's document has it; empty for one that does not exist."""
+    return str(getattr(scope.get("route"), "path", ""))
+
+
 def _count(message: Message, scope: Scope, seconds: float) -> None:
-    path = str(getattr(scope.get("route"), "path", ""))
+    path = _route(scope)
     path = next((each for each in _COUNTED_AS_ONE if path.startswith(each)), path)
     route = path if path.startswith(("/v1/", "/metrics", "/static")) or not path else "page"
     HTTP_REQUESTS.add(route=route, method=scope["method"], status=f"{message['status'] // 100}xx")

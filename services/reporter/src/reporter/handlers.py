@@ -28,6 +28,7 @@ from servicekit.bus import Delivery
 from servicekit.clock import Clock
 from servicekit.errors import DependencyAway, Rejected, Transient, Unavailable
 from servicekit.logs import log
+from servicekit.telemetry.tracing import about, span
 
 FAILED_MESSAGE: Final = (
     "Não foi possível gerar a planilha desta vez. Os resultados estão na tela; tente baixar de novo em alguns minutos."
@@ -78,9 +79,10 @@ async def write_summary(command: Summarize, delivery: Delivery, *, shelf: Shelf)
     if await shelf.said(SUMMARY_READY, search_id=search_id, revision=revision):
         return
     try:
-        packed = await shelf.packed_answer(command.answer_ref)
-        # Ten thousand rows take long enough to hold up every other summary.
-        summary = await asyncio.to_thread(lambda: summarize(decode_answer(packed)))
+        with span("generate", search_id=search_id, job="summary"):
+            packed = await shelf.packed_answer(command.answer_ref)
+            # Ten thousand rows take long enough to hold up every other summary.
+            summary = await asyncio.to_thread(lambda: summarize(decode_answer(packed)))
     except (Transient, Rejected, AnswerUnreadable) as exc:
         if _may_yet_work(exc, delivery):
             raise
@@ -105,9 +107,11 @@ async def write_spreadsheet(
         yield _failed(command, LATE_MESSAGE)
         return
     try:
-        packed = await shelf.packed_answer(command.answer_ref)
-        made = await workshop.make(packed, limit=Deadline(command.deadline).within(now, limit).remaining(now))
-        file = await shelf.keep_spreadsheet(made.content, search_id=search_id, revision=revision)
+        with span("generate", search_id=search_id, job="spreadsheet") as step:
+            packed = await shelf.packed_answer(command.answer_ref)
+            made = await workshop.make(packed, limit=Deadline(command.deadline).within(now, limit).remaining(now))
+            file = await shelf.keep_spreadsheet(made.content, search_id=search_id, revision=revision)
+            about(step, items_in=made.rows, items_out=file.size)
     except (Transient, Rejected, AnswerUnreadable) as exc:
         if _may_yet_work(exc, delivery):
             raise

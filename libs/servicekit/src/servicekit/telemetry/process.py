@@ -11,6 +11,7 @@ from servicekit.settings import TelemetrySettings
 from servicekit.telemetry.measures import LOOP_LAG, MEASURES
 from servicekit.telemetry.meters import switched_on
 from servicekit.telemetry.port import Port
+from servicekit.telemetry.tracing import traced
 
 _LOOK_EVERY: Final = 0.5
 _lags: deque[float] = deque(maxlen=40)
@@ -20,6 +21,7 @@ _lags: deque[float] = deque(maxlen=40)
 async def shown(settings: TelemetrySettings, *, ready: Callable[[], Awaitable[Health]]) -> AsyncIterator[None]:
     """Count, and answer whoever asks, until this is left."""
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(traced(settings))
         if settings.metrics_enabled:
             stack.enter_context(switched_on(MEASURES))
         if settings.metrics_port is not None:

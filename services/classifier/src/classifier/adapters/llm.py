@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from opentelemetry.trace import SpanKind
+
 from classifier.domain.arbitration import MAX_TOKENS, SCHEMA, LlmAway, Said
+from servicekit.telemetry.tracing import about, span
 
 
 class OpenAi:
@@ -23,6 +26,12 @@ class OpenAi:
 
     async def ask(self, messages: Sequence[Mapping[str, str]]) -> Said:
         """One answer; raises LlmAway. The caller bounds the whole call."""
+        with span("llm", kind=SpanKind.CLIENT, model=self.model) as step:
+            said = await self._ask(messages)
+            about(step, items_in=said.asked_tokens, items_out=said.answered_tokens)
+            return said
+
+    async def _ask(self, messages: Sequence[Mapping[str, str]]) -> Said:
         errors = self._errors
         try:
             completion = await self._client.chat.completions.create(

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 import httpx
+from opentelemetry.trace import SpanKind
 
 from fetcher.domain.attempts import AttemptFailed
+from servicekit.telemetry.tracing import about, span
 
 LARGEST_BODY: Final = 8 * 1024 * 1024
 """Bytes after decompression; a page of 50 records has about 90 KB."""
@@ -62,6 +65,13 @@ class SourceHttp:
 
     async def get(self, path: str, params: Mapping[str, str | int], *, within: timedelta) -> Reply:
         """The reply, whatever its status but 429 and 5xx; AttemptFailed for those and for no whole reply in time."""
+        address = urlsplit(self._base_url).hostname or ""
+        with span("GET", kind=SpanKind.CLIENT, method="GET", address=address, path=path) as step:
+            reply = await self._bounded(path, params, within=within)
+            about(step, status=reply.status)
+            return reply
+
+    async def _bounded(self, path: str, params: Mapping[str, str | int], *, within: timedelta) -> Reply:
         try:
             # httpx's own timeouts bound each read; only this bounds a body that drips.
             async with asyncio.timeout(within.total_seconds()):

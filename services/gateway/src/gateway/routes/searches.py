@@ -39,6 +39,7 @@ from gateway.routes.ports import AtDesk, Desk, InPath, TheCaller
 from servicekit.envelope import Ack
 from servicekit.errors import DependencyAway, Unavailable
 from servicekit.logs import log
+from servicekit.telemetry.tracing import about, of_search, span
 
 router = APIRouter(
     prefix="/v1/searches", tags=["buscas"], responses=problems("key.missing", "key.wrong", "bus.unavailable")
@@ -136,7 +137,7 @@ async def ask(
     requested = Requested(
         search_id=search_id,
         tenant=caller.tenant,
-        query=_query(body, now=now),
+        query=_validated(body, search_id, now=now),
         created_at=now,
         deadline=now + desk.search_budget,
         correlation_id=request.state.correlation_id,
@@ -288,6 +289,13 @@ async def _admit(requested: Requested, request: Request, desk: Desk) -> None:
     request.state.searches = (traffic.most_running, traffic.left(tenant, now=requested.created_at))
     if not admitted:
         raise Problem("searches.too_many", headers={"Retry-After": "5"})
+
+
+def _validated(body: SearchRequest, search_id: SearchId, *, now: datetime) -> SearchQuery:
+    with span("validate", **of_search(search_id, body.sector, body.ufs), items_in=len(body.ufs)) as step:
+        query = _query(body, now=now)
+        about(step, items_out=len(query.ufs))
+        return query
 
 
 def _query(body: SearchRequest, *, now: datetime) -> SearchQuery:
