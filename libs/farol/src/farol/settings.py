@@ -25,6 +25,9 @@ class FarolSettings(BaseSettings):
     """None: `farol up` makes one for this start."""
     nats_url: str | None = Field(default=None, validation_alias="NATS_URL")
     """None: `farol up` starts a NATS server of its own."""
+    redis_url: str = Field(default="", validation_alias="REDIS_URL")
+    database_url: str = Field(default="", validation_alias="DATABASE_URL")
+    """Both only for `farol doctor`: the services read their own."""
     pncp_consulta_url: str = Field(default="https://pncp.gov.br/api/consulta", validation_alias="PNCP_CONSULTA_URL")
     pcp_api_url: str = Field(
         default="https://compras.api.portaldecompraspublicas.com.br", validation_alias="PCP_API_URL"

@@ -6,7 +6,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from farol.commands.shell import AsJson, DataDir, fail, line, place_of, read_settings, run, say, today
+from farol.commands.shell import AsJson, DataDir, fail, line, now, place_of, read_settings, run, say, today
 from farol.place import AlreadyRunningError
 from farol.settings import FarolSettings, Sources, new_api_key
 
@@ -68,7 +68,7 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     async def go() -> int:
         code = 0
-        async for finding in examine(settings, place):
+        async for finding in examine(settings, place, now=now):
             code = 1 if finding.level == "error" else code
             if as_json:
                 fields = {"check": finding.check, "level": finding.level, "message": finding.message}

@@ -24,6 +24,8 @@ from servicekit.sql.migrating import one_at_a_time, upgrade
 _BUSY = timedelta(seconds=5)
 _CONNECT = timedelta(seconds=3)
 _READERS = 4
+VERSIONS = "alembic_version"
+"""Where Alembic keeps which revision the tables are of."""
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -161,6 +163,16 @@ class Database:
             self._episode.failed(doing, fault)
             raise fault from exc
         self._episode.went_well(doing)
+
+    async def revision(self) -> str | None:
+        """The revision that the tables are of, brought to no other; None where there are none yet."""
+        within = asyncio.timeout(self._schema.read_within.total_seconds())
+        async with self._told("reading"), within, self._reader.connect() as connection:
+            exists = await connection.run_sync(lambda sync: sa.inspect(sync).has_table(VERSIONS))
+            if not exists:
+                return None
+            found: str | None = await connection.scalar(sa.text(f"SELECT version_num FROM {VERSIONS}"))  # noqa: S608 - our own word
+            return found
 
 
 def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
