@@ -120,16 +120,8 @@ def _closed(_before: SearchState, _: int, _fact: Closed) -> tuple[Event, ...]:
 def _gathered(before: SearchState, sequence: int, fact: Gathered) -> tuple[Event, ...]:
     if before.completed or (fact.source, fact.uf) in before.gathered:
         return ()
-    places = before.asked_places
-    done = len(before.gathered.keys() | {(fact.source, fact.uf)}) if places else 0
-    fraction = done / len(places) if places else 0.0
-    progress = _progress(
-        "fetch",
-        5 + int(70 * fraction),
-        _read(fact),
-        uf=fact.uf,
-        records=fact.records,
-    )
+    reached = before.after(sequence, fact).progress_pct()
+    progress = _progress("fetch", reached, _read(fact), uf=fact.uf, records=fact.records)
     return (progress, *_uf_events(before, fact.uf, sequence, fact))
 
 

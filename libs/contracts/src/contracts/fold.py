@@ -175,6 +175,14 @@ class SearchState:
                 breakdown[standing.reason] = breakdown.get(standing.reason, 0) + 1
         return breakdown
 
+    def rejected(self) -> Mapping[BidId, RejectReason]:
+        """Which bids were left out, and why."""
+        return {
+            bid_id: standing.reason
+            for bid_id, standing in self.standings().items()
+            if isinstance(standing, RejectedBid)
+        }
+
     def results(self) -> tuple[Result, ...]:
         """The accepted bids as rows, best first; merged and settled only once the search is completed."""
         return ranked(map(Result.of, self.accepted()), Sort.RELEVANCE)

@@ -11,10 +11,11 @@ from typing import Protocol
 from contracts.answer import Answer, Result
 from contracts.answer_codec import encode_answer
 from contracts.fold import SearchState
-from contracts.memory import Archive, Remember
-from contracts.report import MakeSpreadsheet, ObjectRef, Summarize
-from contracts.search import Closed, Completed, Planned, ProgressState, Requested
+from contracts.memory import Archive
+from contracts.report import ObjectRef
+from contracts.search import Closed, Planned, ProgressState, Requested
 from contracts.state import Status
+from contracts.stored import StoredAnswer
 from contracts.subjects import (
     ARBITRATE,
     ARCHIVE,
@@ -23,14 +24,13 @@ from contracts.subjects import (
     GATHER,
     PLANNED,
     PROGRESS_STATE,
-    REMEMBER,
-    SPREADSHEET,
-    SUMMARIZE,
     Outgoing,
 )
 from coordinator.domain.arbitrations import arbitrations
-from coordinator.domain.close import answer_of, message_of
+from coordinator.domain.close import answer_of
 from coordinator.domain.plan import Budgets, gathers, plan
+from coordinator.domain.stored import Held, served, settled
+from coordinator.domain.telling import completed_of, first_rows, jobs, nobody_waits, to_the_memory
 from coordinator.domain.watch import UfWatch
 from servicekit.bus import Delivery
 from servicekit.clock import Clock
@@ -39,10 +39,6 @@ from servicekit.logs import log
 from servicekit.telemetry.measures import ACTIVE_SEARCHES, COVERAGE_PCT, SEARCH_SECONDS, SEARCHES
 from servicekit.telemetry.tracing import about, of_search, span
 
-FIRST_ROWS = 10
-"""Rows that the terminal fact itself carries at most ..."""
-FIRST_ROWS_BYTES = 128 * 1024
-"""... and how large they may be together: half of what a message may be."""
 PUT_AGAIN = 1.0
 """Seconds between two tries to keep an answer."""
 CLOSE_RESERVE = timedelta(seconds=5)
@@ -73,6 +69,12 @@ class Followed(Protocol):
     async def put_answer(self, name: str, content: bytes) -> ObjectRef:
         """Keep an answer in the Object Store."""
 
+    async def held(self, requested: Requested, *, by: datetime) -> Held | None:
+        """The stored answer that the search was answered with, or that the memory has for it now."""
+
+    async def rows_of(self, ref: ObjectRef) -> tuple[Result, ...]:
+        """The rows of a stored answer; none when they cannot be read."""
+
     async def until(self, done: Callable[[SearchState], bool], *, by: datetime) -> bool:
         """Wait until the fold satisfies `done` (True) or the moment has come (False)."""
 
@@ -98,6 +100,10 @@ async def _to_its_end(search: Followed, requested: Requested, *, budgets: Budget
     """The stages up to the terminal fact, each a span of the search's trace."""
     state = search.state
     told = of_search(requested.search_id, requested.query.sector, requested.query.ufs)
+    if requested.stored is not None and not requested.refresh:
+        with span("persist", **told, items_out=requested.stored.total):
+            await _serve(search, requested, requested.stored, clock=clock)
+        return
     with span("prepare", **told) as step:
         await _plan(search, requested, budgets=budgets)
         about(step, items_in=len(requested.query.sources), items_out=len(state.asked_places))
@@ -108,7 +114,7 @@ async def _to_its_end(search: Followed, requested: Requested, *, budgets: Budget
         await _arbitrate(search, requested, clock=clock)
         about(step, items_out=state.counts().uncertain)
     with span("persist", **told, items_in=state.counts().accepted) as step:
-        await _complete(search, deadline=requested.deadline, clock=clock)
+        await _complete(search, requested, clock=clock)
         about(step, items_out=state.completed.total if state.completed else 0)
 
 
@@ -119,6 +125,15 @@ def _counted_as_active() -> Iterator[None]:
         yield
     finally:
         ACTIVE_SEARCHES.add(-1)
+
+
+async def _serve(search: Followed, requested: Requested, stored: StoredAnswer, *, clock: Clock) -> None:
+    """A stored answer of which nothing is due is the answer: there is nothing to look at."""
+    if search.state.completed is None:
+        rows = first_rows(await search.rows_of(stored.ref))
+        completed = served(requested, stored, rows, now=clock())
+        await search.publish(COMPLETED.message(completed, search_id=requested.search_id))
+        await _tell_progress(search, clock=clock)
 
 
 async def _plan(search: Followed, requested: Requested, *, budgets: Budgets) -> None:
@@ -174,18 +189,24 @@ async def _arbitrate(search: Followed, requested: Requested, *, clock: Clock) ->
     await search.until(lambda s: wanted <= s.arbitrated_batches or s.cancelled is not None, by=by)
 
 
-async def _complete(search: Followed, *, deadline: datetime, clock: Clock) -> None:
+async def _complete(search: Followed, requested: Requested, *, clock: Clock) -> None:
     state = search.state
     if state.completed is not None:
         return
     folded_to = search.read_to
     # Off the loop: ranking and packing thousands of bids takes long enough for other searches' beats to be missed.
-    answer, packed = await asyncio.to_thread(_answer, state.copy(), clock())
-    ref = None
-    if answer.status is not Status.EMPTY_FAILURE:
-        ref = await _put(search, answer, packed, by=deadline, clock=clock)
+    live = await asyncio.to_thread(answer_of, state.copy(), now=clock())
+    held = None
+    if requested.stored is not None or live.status in {Status.EMPTY_FAILURE, Status.DEGRADED}:
+        held = await search.held(requested, by=requested.deadline)
+    end = settled(live, held, rejections=state.rejected(), now=clock())
+    answer, ref = end.answer, end.ref
+    if ref is None and answer.status is not Status.EMPTY_FAILURE:
+        packed = await asyncio.to_thread(encode_answer, answer)
+        ref = await _put(search, answer, packed, by=requested.deadline, clock=clock)
     breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
-    await search.publish(COMPLETED.message(_completed(answer, ref, folded_to=folded_to), search_id=answer.search_id))
+    completed = completed_of(end, ref, folded_to=folded_to)
+    await search.publish(COMPLETED.message(completed, search_id=answer.search_id))
     seconds = (answer.finished_at - answer.created_at).total_seconds()
     SEARCHES.add(status=answer.status)
     SEARCH_SECONDS.observe(seconds, status=answer.status)
@@ -199,11 +220,6 @@ async def _complete(search: Followed, *, deadline: datetime, clock: Clock) -> No
         duration_ms=int(seconds * 1000),
     )
     await _tell_progress(search, clock=clock)
-
-
-def _answer(state: SearchState, now: datetime) -> tuple[Answer, bytes]:
-    answer = answer_of(state, now=now)
-    return answer, encode_answer(answer)
 
 
 async def _put(search: Followed, answer: Answer, packed: bytes, *, by: datetime, clock: Clock) -> ObjectRef | None:
@@ -227,10 +243,9 @@ async def _report(search: Followed, requested: Requested, *, clock: Clock) -> No
     completed = search.state.completed
     assert completed is not None  # noqa: S101 - _complete has written it
     by = min(completed.at + REPORT_WITHIN, requested.created_at + CLOSED_WITHIN)
-    if completed.answer_ref is not None:
-        if completed.status is not Status.CANCELLED:
-            await search.command(_remember(completed, completed.answer_ref, requested))
-        for command in _jobs(completed, completed.answer_ref, by=by):
+    await search.command(to_the_memory(completed, requested))
+    if completed.answer_ref is not None and not nobody_waits(requested):
+        for command in jobs(completed, completed.answer_ref, by=by):
             await search.command(command)
         await search.until(_reported, by=by)
     search_id = requested.search_id
@@ -249,60 +264,6 @@ async def _archive(search: Followed) -> None:
 
 def _reported(state: SearchState) -> bool:
     return state.summary is not None and (state.spreadsheet is not None or state.spreadsheet_failed is not None)
-
-
-def _jobs(completed: Completed, ref: ObjectRef, *, by: datetime) -> tuple[Outgoing, Outgoing]:
-    key = f"{completed.search_id}:{completed.revision}:1"
-    job = {"search_id": completed.search_id, "revision": completed.revision, "answer_ref": ref, "deadline": by}
-    return (
-        SUMMARIZE.message(Summarize.model_validate(job), dedup=key),
-        SPREADSHEET.message(MakeSpreadsheet.model_validate(job), dedup=key),
-    )
-
-
-def _remember(completed: Completed, ref: ObjectRef, requested: Requested) -> Outgoing:
-    command = Remember(
-        search_id=completed.search_id,
-        key=requested.query.key,
-        answer_ref=ref,
-        coverage=completed.coverage,
-        oldest_fetched_at=completed.coverage.oldest_fetched_at,
-        created_at=requested.created_at,
-    )
-    return REMEMBER.message(command, dedup=f"{completed.search_id}:{completed.revision}:1")
-
-
-def _completed(answer: Answer, ref: ObjectRef | None, *, folded_to: int) -> Completed:
-    return Completed(
-        search_id=answer.search_id,
-        status=answer.status,
-        response_state=answer.response_state,
-        degraded=answer.degraded,
-        message=message_of(answer),
-        answer_ref=ref,
-        counts=answer.counts,
-        coverage=answer.coverage,
-        operational_state=answer.operational_state,
-        reliability=answer.reliability,
-        llm_pending=answer.llm_pending,
-        first_rows=_first_rows(answer),
-        total=len(answer.results),
-        revision=answer.revision,
-        at=answer.finished_at,
-        folded_to=folded_to,
-    )
-
-
-def _first_rows(answer: Answer) -> tuple[Result, ...]:
-    """As many of the first rows as fit: one objeto may be longer than all others together."""
-    rows: list[Result] = []
-    size = 0
-    for row in answer.results[:FIRST_ROWS]:
-        size += len(row.to_json())
-        if size > FIRST_ROWS_BYTES:
-            break
-        rows.append(row)
-    return tuple(rows)
 
 
 async def _tell_progress(search: Followed, *, clock: Clock, state: SearchState | None = None) -> None:

@@ -7,16 +7,19 @@ import pytest
 
 from contracts.answer_codec import decode_answer
 from contracts.classification import Arbitrated, RejectedBid, RejectReason
+from contracts.events import EventName, events_of
 from contracts.fetch import SliceStatus
 from contracts.fold import SearchState
 from contracts.places import UF
 from contracts.report import ObjectRef, SpreadsheetReady, Summary, SummaryReady
-from contracts.samples import NOW, SEARCH_ID, gathered, judged, requested
+from contracts.samples import NOW, SEARCH_ID, gathered, judged, requested, stored_answer
 from contracts.search import Cancelled, Lease
-from contracts.state import JobStatus, Status
+from contracts.state import AnsweredFrom, JobStatus, ResponseState, Status
+from contracts.stored import Level
 from contracts.subjects import MAX_MESSAGE_BYTES
-from contracts.values import Source
+from contracts.values import Priority, Source
 from coordinator.domain.plan import Budgets
+from coordinator.domain.stored import held_of
 from coordinator.handlers import run_search
 from servicekit.bus import Delivery
 from servicekit.errors import Unavailable
@@ -41,11 +44,12 @@ DELIVERY = Delivery(
 class FakeSearch:
     """A log in memory; each wait lets the next fact of the rest of the world in, or time pass to its end."""
 
-    def __init__(self, world, *, log=(REQUEST,)):
+    def __init__(self, world, *, log=(REQUEST,), stored=None):
         self.state = SearchState(SEARCH_ID)
         self.now = NOW
         self.world = list(world)
         self.facts, self.commands, self.objects = [], [], {}
+        self.stored, self.asked_memory = stored, False
         self.sequence = 0
         for fact in log:
             self._append(fact)
@@ -69,6 +73,18 @@ class FakeSearch:
         self.objects[name] = content
         return ObjectRef(bucket="ANSWERS", name=name, size=len(content), sha256="0")
 
+    async def held(self, requested, *, by):
+        self.asked_memory = True
+        if self.stored is None:
+            return None
+        head = stored_answer(
+            rows=b"old", coverage_pct=self.stored.coverage.coverage_pct, total=len(self.stored.results)
+        )
+        return held_of(head, self.stored, level=Level.DATABASE, seen=requested.stored is not None, now=self.now)
+
+    async def rows_of(self, ref):
+        return self.stored.results if self.stored else ()
+
     async def until(self, done, *, by):
         while not done(self.state):
             if not self.world:
@@ -81,12 +97,12 @@ class FakeSearch:
         return [fact.topic.name for fact in self.facts if fact.topic.name != "progress"]
 
 
-async def run(search: FakeSearch, *, budgets: Budgets = BUDGETS) -> FakeSearch:
+async def run(search: FakeSearch, *, budgets: Budgets = BUDGETS, request=REQUEST) -> FakeSearch:
     @asynccontextmanager
     async def hold(_search_id):
         yield search
 
-    async for _ in run_search(REQUEST, DELIVERY, hold=hold, budgets=budgets, clock=lambda: search.now):
+    async for _ in run_search(request, DELIVERY, hold=hold, budgets=budgets, clock=lambda: search.now):
         raise AssertionError("facts go out under the lease, none is yielded")
     return search
 
@@ -177,7 +193,7 @@ class TestRunSearch:
 
         assert search.state.completed.status is Status.EMPTY_FAILURE
         assert search.state.completed.answer_ref is None
-        assert [c.topic.name for c in search.commands] == ["gather", "archive"]
+        assert [c.topic.name for c in search.commands] == ["gather", "attempted", "archive"]
 
     async def test_ends_with_its_first_rows_when_no_store_takes_the_answer(self):
         search = FakeSearch(WORLD)
@@ -289,3 +305,95 @@ def dying_before(search, name):
         await publish(outgoing)
 
     return once
+
+
+HEAD = stored_answer(rows=b"old")
+ANSWERED = AnsweredFrom(level="memory", cache_age_hours=1.0)
+STORED = REQUEST.model_copy(update={"stored": HEAD, "stored_ref": HEAD.ref, "answered_from": ANSWERED})
+REFRESHING = STORED.model_copy(update={"refresh": True, "priority": Priority.REFRESH})
+JOBS = WORLD[-2:]
+
+
+async def an_answer():
+    """What an earlier search of the same question has found."""
+    search = await run(FakeSearch(WORLD))
+    return decode_answer(next(iter(search.objects.values())))
+
+
+class TestStoredAnswer:
+    async def test_is_the_answer_at_once_while_nothing_of_it_is_due(self):
+        stored = await an_answer()
+        search = await run(FakeSearch(JOBS, log=(STORED,), stored=stored), request=STORED)
+
+        assert search.names() == ["completed", "closed"]
+        done = search.state.completed
+        assert (done.response_state, done.answer_ref, done.answered_from) == (ResponseState.CACHED, HEAD.ref, ANSWERED)
+        assert done.first_rows == stored.results
+        assert [c.topic.name for c in search.commands] == ["attempted", "summarize", "spreadsheet", "archive"]
+        assert search.commands[0].value.status is Status.CANCELLED, "nothing was tried, so nothing has failed"
+
+    async def test_is_replaced_by_what_a_refresh_finds(self):
+        stored = await an_answer()
+        world = (gathered(UF.SP, batches=("a",)), judged("a", accepted=(7,), rejected=(1,)), gathered(UF.RJ), *JOBS)
+        search = await run(FakeSearch(world, log=(REFRESHING,), stored=stored), request=REFRESHING)
+
+        done = search.state.completed
+        assert (done.response_state, done.revision, done.added, done.answered_from) == (ResponseState.LIVE, 2, 1, None)
+        ((gone,),) = [done.gone]
+        assert (gone.id, gone.reason_code) == (stored.results[0].id, RejectReason.NO_MATCH)
+        assert "remember" in {c.topic.name for c in search.commands}
+        before = SearchState(SEARCH_ID)
+        before.apply(1, REFRESHING)
+        names = [event.name for event in events_of(before, 9, done)]
+        assert names == [EventName.REFRESH_AVAILABLE, EventName.COMPLETED]
+
+    async def test_stands_when_its_refresh_finds_less(self):
+        stored = await an_answer()
+        world = [gathered(uf, status=SliceStatus.FAILED) for uf in (UF.SP, UF.RJ)]
+        search = await run(FakeSearch([*world, *JOBS], log=(REFRESHING,), stored=stored), request=REFRESHING)
+
+        done = search.state.completed
+        assert (done.status, done.response_state) == (Status.DEGRADED, ResponseState.CACHED)
+        assert (done.answer_ref, done.revision, done.coverage.coverage_pct) == (HEAD.ref, 1, 100)
+        assert done.first_rows == stored.results
+        assert "remember" not in {c.topic.name for c in search.commands}
+        before = SearchState(SEARCH_ID)
+        before.apply(1, REFRESHING)
+        assert [event.name for event in events_of(before, 9, done)] == [EventName.DEGRADED]
+
+    async def test_keeps_its_rows_beside_those_that_a_cut_refresh_has_found(self):
+        stored = await an_answer()
+        world = (
+            gathered(UF.SP, batches=("a",)), judged("a", accepted=(7,)), gathered(UF.RJ, status=SliceStatus.FAILED),
+            *JOBS,
+        )  # fmt: skip
+        search = await run(FakeSearch(world, log=(REFRESHING,), stored=stored), request=REFRESHING)
+
+        done = search.state.completed
+        rows = {row.id for row in decode_answer(next(iter(search.objects.values()))).results}
+        assert rows == {stored.results[0].id, *(row.id for row in done.first_rows)}
+        assert (done.response_state, done.revision, done.added, done.gone) == (ResponseState.CACHED, 2, 1, ())
+        assert done.counts.fetched == done.counts.accepted + done.counts.rejected
+
+    async def test_is_looked_for_before_a_search_gives_up(self):
+        failed = [gathered(uf, status=SliceStatus.FAILED) for uf in (UF.SP, UF.RJ)]
+        search = await run(FakeSearch([*failed, *JOBS], stored=await an_answer()))
+
+        done = search.state.completed
+        assert search.asked_memory
+        assert (done.status, done.response_state) == (Status.DEGRADED, ResponseState.CACHED)
+        assert done.answered_from.level == "database"
+        assert done.total == 1
+
+    async def test_is_not_looked_for_when_everything_was_read(self):
+        search = await run(FakeSearch(WORLD, stored=await an_answer()))
+
+        assert not search.asked_memory
+        assert search.state.completed.response_state is ResponseState.LIVE
+
+    async def test_of_nobody_gets_no_report(self):
+        alone = REQUEST.model_copy(update={"priority": Priority.REFRESH})
+        search = await run(FakeSearch(WORLD[:3], log=(alone,)), request=alone)
+
+        assert [c.topic.name for c in search.commands] == ["gather", "remember", "archive"]
+        assert search.commands[0].value.priority is Priority.REFRESH

@@ -3,22 +3,34 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from contracts.answer import Answer, Result
+from contracts.answer_codec import AnswerUnreadable, decode_answer
+from contracts.answers import AnswerQuery
 from contracts.classification import Judged
 from contracts.fold import SearchState
 from contracts.report import ObjectRef
-from contracts.search import Lease
-from contracts.subjects import ANSWERS_BUCKET, LEASE, Outgoing, fact_topic
+from contracts.search import Lease, Requested
+from contracts.stored import Level
+from contracts.subjects import ANSWERS_BUCKET, LEASE, STORED_ANSWER, Outgoing, fact_topic
+from coordinator.domain.stored import Held, held_of
 from servicekit.bus import Bus, Stored
 from servicekit.clock import Clock
-from servicekit.errors import Abandoned, FeedOverflow, Fenced, Unavailable
+from servicekit.errors import Abandoned, FeedOverflow, Fenced, Rejected, Unavailable
 from servicekit.feed import SearchFeed
 from servicekit.logs import log
 from servicekit.telemetry.measures import FIRST_RESULT_SECONDS
 
+ASKED_WITHIN = timedelta(seconds=2)
+"""The memory's word, when a search has little to show."""
+READ_WITHIN = 5.0
+MOST_HASTE = 1.0
+"""Seconds for the rows of a stored answer, however late it is."""
+LEASE_WITHIN = 30.0
+"""Seconds until our own lease must have come back from the stream that has acknowledged it."""
 READ_AGAIN = 0.05
 """Seconds before a follower that fell behind reads on; the bus itself waits for a server that is away."""
 
@@ -41,7 +53,11 @@ class FollowedSearch:
     async def follow(self, feed: SearchFeed) -> None:
         """Begin to fold what the feed brings; returns once our own lease is folded, so with all that came before it."""
         self._following = asyncio.create_task(self._follow(feed), name=f"follow {self.state.search_id}")
-        await self._wait(lambda state: state.lease_sequence >= self._lease)
+        try:
+            async with asyncio.timeout(LEASE_WITHIN):
+                await self._wait(lambda state: state.lease_sequence >= self._lease)
+        except TimeoutError:  # the stream was wiped under us
+            raise Unavailable("bus.lease_lost", self.state.search_id) from None
 
     async def leave(self) -> None:
         """Stop following."""
@@ -64,6 +80,39 @@ class FollowedSearch:
     async def put_answer(self, name: str, content: bytes) -> ObjectRef:
         """Keep an answer in the Object Store."""
         return await self._bus.put_object(ANSWERS_BUCKET, name, content)
+
+    async def held(self, requested: Requested, *, by: datetime) -> Held | None:
+        """The stored answer that the search was answered with, or that the memory has for it now; None without one."""
+        stored, level = requested.stored, Level.MEMORY
+        if stored is not None and requested.answered_from is not None:
+            level = Level(requested.answered_from.level)
+        if stored is None:
+            ask = AnswerQuery(key=requested.query.key, may_refresh=False)
+            try:
+                reply = await self._bus.request(STORED_ANSWER, ask, timeout=ASKED_WITHIN)
+            except Unavailable:
+                return None
+            if reply.stored is None or reply.level is None:
+                return None
+            stored, level = reply.stored, reply.level
+        answer = await self._read(stored.ref, within=max((by - self._clock()).total_seconds(), MOST_HASTE))
+        if answer is None:
+            return None
+        return held_of(stored, answer, level=level, seen=requested.stored is not None, now=self._clock())
+
+    async def rows_of(self, ref: ObjectRef) -> tuple[Result, ...]:
+        """The rows of a stored answer; none when they cannot be read."""
+        answer = await self._read(ref, within=READ_WITHIN)
+        return answer.results if answer else ()
+
+    async def _read(self, ref: ObjectRef, *, within: float) -> Answer | None:
+        try:
+            async with asyncio.timeout(min(within, READ_WITHIN)):
+                packed = await self._bus.get_object(ref)
+                return await asyncio.to_thread(decode_answer, packed)
+        except (Unavailable, Rejected, TimeoutError, AnswerUnreadable) as exc:
+            log.warning("stored_answer_unreadable", search_id=self.state.search_id, reason=type(exc).__name__)
+            return None
 
     async def until(self, done: Callable[[SearchState], bool], *, by: datetime) -> bool:
         """Wait until the fold satisfies `done` (True) or the moment has come (False)."""

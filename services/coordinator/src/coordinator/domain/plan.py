@@ -6,7 +6,6 @@ from datetime import timedelta
 from contracts.memory import Gather
 from contracts.query import Scope
 from contracts.search import AskedSource, Planned, Requested
-from contracts.values import Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def gathers(requested: Requested, planned: Planned) -> tuple[Gather, ...]:
             asked_at=requested.created_at,
             deadline=planned.gather_deadline,
             search_deadline=requested.deadline,
-            priority=Priority.USER,
+            priority=requested.priority,
             tenant=requested.tenant,
             force_refresh=query.force_refresh,
         )
