@@ -20,22 +20,23 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from contracts.classification import AcceptedBid, Judged, RejectedBid, RejectReason, SightedBid
 from contracts.events import Event, EventName, events_of
-from contracts.fetch import SliceStatus
+from contracts.fetch import DetailsReply, Document, Item, SliceStatus
 from contracts.fold import SearchState
-from contracts.memory import Gathered, SliceRun
+from contracts.ledger import LedgerGap, LedgerReply, LedgerRun, LedgerWindow
+from contracts.memory import BidChanged, BidReply, Gathered, SliceRun
 from contracts.places import UF
 from contracts.ranking import ranked
 from contracts.report import ObjectRef, SpreadsheetFailed, SpreadsheetReady, Summary, SummaryReady
 from contracts.search import AskedSource, Cancelled, Closed, Completed, Planned, Requested
 from contracts.state import Degradation, OperationalState, ResponseState, SearchView, Status
-from contracts.subjects import Outgoing
+from contracts.subjects import DETAILS, LEDGER, Outgoing, Topic
 from contracts.values import Licitacao, Modalidade, Source
 from contracts.verdict import Confidence, RelevanceSource, Verdict, Viability, ViabilityFactor, ViabilityLevel
 from gateway import page
 from gateway.domain.events import Frame, frames_of, position_of
 from gateway.domain.keys import LocalKey
 from gateway.domain.results import Rows
-from gateway.domain.shelf import Triage
+from gateway.domain.shelf import Mark, SavedSearch, Triage
 from gateway.domain.standing import BidStanding, standing_in_search
 from gateway.http import create_http
 from gateway.routes.ports import Desk, Shelf
@@ -128,6 +129,39 @@ class Stage:
         playing.tell(count=1)
         return Ack(sequence=1, duplicate=False)
 
+    async def request(self, topic: Topic[Any], query: Any, **_more: Any) -> Any:
+        """What the memory and the fetcher would answer."""
+        if topic is LEDGER:
+            return self._ledger(query)
+        if topic is DETAILS:
+            return details_of(query.bid_id, self.script, self.clock())
+        known = {_bid_id(uf, n): (uf, n) for uf in UF for n in range(3)}
+        if query.id not in known:
+            return BidReply(bid=None)
+        bid = accepted(self.clock(), *known[query.id], self.script).sighted.bid
+        changed = BidChanged(
+            id=bid.id, source=bid.source, uf=bid.uf, field="data_encerramento",
+            old=(self.clock() + timedelta(days=1)).isoformat(), new=(self.clock() + timedelta(days=16)).isoformat(),
+            seen_at=self.clock() + timedelta(seconds=1),
+        )  # fmt: skip
+        return BidReply(bid=bid, seen_at=self.clock() - timedelta(minutes=3), changes=(changed,))
+
+    def _ledger(self, window: LedgerWindow) -> LedgerReply:
+        days = (window.day_to - window.day_from).days + 1
+
+        def run(uf: UF, *, complete: int = 0, failed: int = 0, never: int = 0) -> LedgerRun:
+            return LedgerRun(
+                source=Source.PNCP, uf=uf, day_from=window.day_from, day_to=window.day_to, complete=complete,
+                partial=0, failed=failed, never=never, due=0, records=41 * complete, oldest_fetched_at=self.clock(),
+            )  # fmt: skip
+
+        runs = (run(UF.SP, complete=5), run(UF.RJ, complete=3, never=2), run(UF.AC, failed=5), run(UF.BA, never=5))
+        gap = LedgerGap(
+            source=Source.PNCP, uf=UF.RJ, modalidade=None, day_from=window.day_from, day_to=window.day_from, held=40,
+            published=44, seen_at=self.clock(),
+        )  # fmt: skip
+        return LedgerReply(runs=runs, gaps=(gap,), slices_asked=20 * days, slices_complete=8 * days, at=self.clock())
+
     def asked(self, search_id: str) -> None:
         assert search_id in self.playing
 
@@ -198,17 +232,33 @@ class Stage:
 
 
 class Marks:
-    """The part of a shelf that the page uses: marks, and nothing shown before."""
+    """The part of a shelf that the page uses: marks, saved searches, and what was shown before."""
 
     def __init__(self) -> None:
         self.of: dict[str, Triage] = {}
         self.seen: set[str] = set()
+        self.searches: dict[str, SavedSearch] = {}
 
     async def mark(self, tenant: str, marked: Triage) -> None:
         self.of[marked.bid_id] = marked
 
     async def unmark(self, tenant: str, bid_id: str) -> bool:
         return self.of.pop(bid_id, None) is not None
+
+    async def marks(
+        self, tenant: str, *, mark: Mark | None, before: int | None, limit: int
+    ) -> tuple[list[Triage], int | None]:
+        return [each for each in reversed(self.of.values()) if mark in {None, each.mark}][:limit], None
+
+    async def save(self, tenant: str, saved: SavedSearch) -> bool:
+        self.searches[saved.id] = saved
+        return True
+
+    async def saved(self, tenant: str) -> list[SavedSearch]:
+        return list(self.searches.values())
+
+    async def unsave(self, tenant: str, saved_id: str) -> bool:
+        return self.searches.pop(saved_id, None) is not None
 
     async def marks_of(self, tenant: str, bid_ids: Sequence[str]) -> dict[str, Triage]:
         return {bid_id: self.of[bid_id] for bid_id in bid_ids if bid_id in self.of}
@@ -223,6 +273,7 @@ class Marks:
 def desk_of(stage: Stage) -> Desk:
     return Desk(
         publisher=stage,
+        asker=stage,
         searches=stage,
         key=LocalKey(KEY),
         clock=stage.clock,
@@ -351,6 +402,18 @@ def accepted(now: datetime, uf: UF, n: int, script: Script) -> AcceptedBid:
         viability=_viability(n),
     )
     return AcceptedBid(sighted=SightedBid(bid=bid, seen_at=now, live=True), verdict=verdict)
+
+
+def details_of(bid_id: str, script: Script, now: datetime) -> DetailsReply:
+    """Two items and a document; of a hostile bid all of them try to break out."""
+    evil = PAYLOADS[0] if script.hostile else ""
+    items = (
+        Item(numero=1, descricao=f"Camiseta {evil}", quantidade=1200, unidade="UN", valor_unitario=25.9),
+        Item(numero=2, descricao="Calça", unidade=None),
+    )
+    link = "javascript:alert(1)" if script.hostile else "https://editais.example/edital.pdf"
+    documents = (Document(titulo=f"Edital {evil}", tipo="Edital", link=link, publicado_em=now),)
+    return DetailsReply(bid_id=bid_id, items=items, documents=documents, fetched_at=now)
 
 
 def _viability(n: int) -> Viability:

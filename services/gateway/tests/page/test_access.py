@@ -104,3 +104,12 @@ class TestAxe:
         asked(page, served, tell=served.tell)
         expect(page.locator(".banner")).to_be_visible()
         assert found_by_axe(page) == []
+
+    @pytest.mark.parametrize("address", ["/licitacoes/00000000000026-1-000000/2026", "/cobertura", "/triagem"])
+    def test_finds_nothing_on_the_pages_beside_the_search(self, page, served, stage, address):
+        page.goto(f"{served.url}/licitacoes/00000000000000-1-000000/2026")
+        page.get_by_role("button", name="Interessa").click()
+        expect(page.get_by_role("button", name="Interessa")).to_have_attribute("aria-pressed", "true")
+        page.goto(f"{served.url}{address}")
+        expect(page.locator("main [aria-busy=false]")).to_have_count(1)
+        assert found_by_axe(page) == []

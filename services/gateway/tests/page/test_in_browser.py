@@ -589,6 +589,118 @@ class TestTriage:
         expect(page.locator("#results-title")).to_have_text("Resultados (4)")
 
 
+class TestSavedSearches:
+    @desktop_only
+    def test_are_asked_again_with_a_click_until_they_are_thrown_away(self, visitor, stage):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        page.get_by_role("button", name="Salvar busca").click()
+        expect(page.get_by_role("button", name="Busca salva")).to_be_disabled()
+        page.get_by_role("link", name="Nova busca").click()
+        kept = page.get_by_role("region", name="Buscas salvas")
+        kept.get_by_role("button", name="Vestuário e uniformes · SP · ainda abertas").first.click()
+        page.wait_for_url("**/buscas/*")
+        visitor.served.tell()
+        visitor.see_all()
+
+        first, second = (playing.state.requested for playing in stage.playing.values())
+        assert first.query == second.query
+        page.get_by_role("link", name="Nova busca").click()
+        kept.get_by_role("button", name="Apagar").click()
+        expect(kept).not_to_be_visible()
+        assert stage.marks.searches == {}
+
+
+class TestBidPage:
+    def test_tells_record_items_documents_and_what_changed(self, visitor):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        page.get_by_role("link", name="Detalhes").first.click()
+
+        expect(page.get_by_role("heading", level=1)).to_contain_text("REGISTRO DE PREÇOS para aquisição de uniformes")
+        expect(page.locator("#bid")).to_have_attribute("aria-busy", "false")
+        expect(page.locator("#record")).to_contain_text("R$ 291.351,39")
+        rows = page.get_by_role("table", name="Itens da licitação").get_by_role("row")
+        expect(rows.nth(1)).to_contain_text("1.200")
+        expect(rows.nth(1)).to_contain_text("R$ 25,90")
+        expect(rows.nth(2)).to_contain_text("Não divulgado")
+        expect(page.get_by_role("link", name="Edital (abre em outra aba)", exact=True)).to_have_attribute(
+            "href", "https://editais.example/edital.pdf"
+        )
+        expect(page.locator("#changes")).to_contain_text("Fim das propostas")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Pôr as datas na agenda").click()
+        assert "BEGIN:VEVENT" in download.value.path().read_text(encoding="utf-8")
+
+    @desktop_only
+    def test_keeps_a_mark_and_a_note(self, visitor, stage):
+        page = visitor.page
+        page.goto(f"{visitor.served.url}/licitacoes/{_bid_of('SP', 0)}")
+        page.get_by_role("button", name="Interessa").click()
+        expect(page.get_by_role("button", name="Interessa")).to_have_attribute("aria-pressed", "true")
+        page.get_by_label("Anotação").fill("Ligar para o pregoeiro")
+        page.get_by_role("button", name="Guardar anotação").click()
+        expect(page.locator("#note-said")).to_have_text("Anotação guardada.")
+        page.reload()
+
+        expect(page.get_by_label("Anotação")).to_have_value("Ligar para o pregoeiro")
+        (kept,) = stage.marks.of.values()
+        assert (kept.mark, kept.note) == ("interessa", "Ligar para o pregoeiro")
+
+    @desktop_only
+    def test_of_a_hostile_bid_is_only_text(self, visitor, script):
+        page = visitor.page
+        script.hostile = True
+        page.goto(f"{visitor.served.url}/licitacoes/{_bid_of('SP', 2)}")
+        expect(page.locator("#items")).to_contain_text("<script>window.pwned=1</script>")
+        expect(page.locator("#documents")).to_contain_text("Nenhum documento publicado.")
+
+        assert page.evaluate(ALIVE.replace("#search *", "#bid *")) == []
+        expect(page.get_by_role("link", name="Ver o edital")).to_have_count(0)
+        assert page.evaluate("window.pwned") is None
+
+    @desktop_only
+    def test_that_nobody_knows_is_not_found(self, visitor):
+        visitor.page.goto(f"{visitor.served.url}/licitacoes/{_bid_of('SP', 9)}")
+
+        expect(visitor.page.get_by_role("heading", name="Licitação não encontrada")).to_be_visible()
+        assert len(visitor.complaints) == 1
+        visitor.complaints.clear()
+
+
+class TestTriagePage:
+    def test_lists_what_is_marked_and_says_what_has_changed_since(self, visitor, stage):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        page.get_by_role("article").first.get_by_role("button", name="Interessa").click()
+        expect(page.get_by_role("button", name="Interessa").first).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("link", name="Triagem").click()
+
+        only = page.get_by_role("article")
+        expect(only).to_have_count(1)
+        expect(only).to_contain_text("1 alteração desde a marcação")
+        only.get_by_role("button", name="Descartar").click()
+        expect(only).to_have_count(0)
+        expect(page.locator("#triage-said")).to_have_text("Nenhuma licitação com esta marcação.")
+        page.get_by_role("radio", name="Descartadas").check()
+        expect(only).to_have_count(1)
+
+
+class TestCoveragePage:
+    def test_maps_what_was_read_and_lists_the_gaps(self, visitor):
+        page = visitor.page
+        page.get_by_role("link", name="Cobertura").click()
+
+        expect(page.locator("#coverage-words")).to_contain_text("40% de cobertura")
+        states = {uf: page.locator(f'.tile[data-uf="{uf}"]').get_attribute("data-status") for uf in ("SP", "RJ", "AC")}
+        assert states == {"SP": "complete", "RJ": "partial", "AC": "failed"}
+        expect(page.locator("#gaps")).to_contain_text("40 licitações lidas, 44 nos totais publicados.")
+        expect(page.get_by_role("row").last).to_contain_text("São Paulo")
+        page.get_by_label("Publicações dos últimos").select_option("30")
+        expect(page.locator("#coverage")).to_have_attribute("aria-busy", "false")
+        assert SOURCES_NAMED.search(page.content()) is None
+
+
 class TestExport:
     @desktop_only
     def test_is_of_the_list_as_filtered(self, visitor):

@@ -25,7 +25,9 @@ from gateway.routes.ports import Desk
 KEY = "farol_page_0123456789abcdef"
 NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 """Still the 21st in São Paulo."""
+A_BID = "12345678000190-1-000042/2026"
 AN_ID = "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c"
+PAGES = ("/", f"/buscas/{AN_ID}", "/buscas/nada", f"/licitacoes/{A_BID}", "/cobertura", "/triagem")
 FIRST_LOAD = 150_000
 FORBIDDEN = re.compile(
     r"pncp|portal\s+(nacional\s+)?de\s+(compras|contrata)|\bpcp\b|\b(\d+|duas|dois|ambas)\s+(as\s+)?(fontes|bases|portais)\b",
@@ -159,7 +161,7 @@ class TestAddressOfASearch:
 
 
 class TestPolicy:
-    @pytest.mark.parametrize("address", ["/", f"/buscas/{AN_ID}", "/buscas/nada"])
+    @pytest.mark.parametrize("address", PAGES)
     async def test_needs_nothing_inline_and_nothing_from_elsewhere(self, http, address):
         answer = await http.get(address)
         tags = Tags(answer.text)
@@ -244,7 +246,7 @@ class TestWords:
         assert texts()
         assert named == {}
 
-    @pytest.mark.parametrize("address", ["/", f"/buscas/{AN_ID}", "/buscas/nada", "/entrar"])
+    @pytest.mark.parametrize("address", [*PAGES, "/entrar"])
     async def test_of_every_page_name_no_source(self, http, address):
         assert FORBIDDEN.search((await http.get(address)).text) is None
 

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +16,7 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = {
     "txt": "text/plain; charset=utf-8",
     "woff2": "font/woff2",
 }
+_IMPORT: Final = re.compile(r'from "\./([\w-]+\.js)"')
 _PACKED: Final = frozenset({"woff2"})
 """Compressed already."""
 
@@ -56,9 +58,13 @@ class Assets:
             raise LookupError(f"no such static file: {path}")
         return f"/static/{self.version}/{path}"
 
-    def ending(self, suffix: str) -> list[str]:
-        """The addresses of all files of one kind."""
-        return [self.url(path) for path in self.by_path if path.endswith(suffix)]
+    def modules(self, entry: str) -> list[str]:
+        """The addresses of a script and of all that it imports, the script first."""
+        found = [entry]
+        for path in found:
+            imported = _IMPORT.findall(self.by_path[path].body.decode())
+            found += [each for each in dict.fromkeys(imported) if each not in found]
+        return [self.url(path) for path in found]
 
 
 def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""Where the page is: `/`, `/buscas/{id}` (the same shell: a reload goes on with the same search) and its files."""
+"""Where the pages are: a search (`/`, `/buscas/{id}`), a licitação, the coverage, the triage; and their files."""
 
 import re
 from typing import Final
@@ -33,6 +33,18 @@ def router(*, clock: Clock = utc_now) -> APIRouter:
         return HTMLResponse(
             shell.render(day_of(clock()), "search" if known else "lost"), status_code=200 if known else 404
         )
+
+    @routes.get("/licitacoes/{bid_id:path}")
+    async def bid(bid_id: str) -> Response:  # noqa: ARG001 - the address is read by the page's script
+        return HTMLResponse(shell.render(day_of(clock()), "bid"))
+
+    @routes.get("/cobertura")
+    async def coverage() -> Response:
+        return HTMLResponse(shell.render(day_of(clock()), "coverage"))
+
+    @routes.get("/triagem")
+    async def triage() -> Response:
+        return HTMLResponse(shell.render(day_of(clock()), "triage"))
 
     @routes.get("/static/{version}/{path:path}")
     async def static(version: str, path: str, request: Request) -> Response:

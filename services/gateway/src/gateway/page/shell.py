@@ -35,8 +35,11 @@ PORTES: Final[tuple[tuple[str, str, int | None], ...]] = (
 """Sizes of a company with the most it may earn in a year, in reais (Lei Complementar 123/2006, arts. 3 and 18-A)."""
 
 
-View = Literal["home", "search", "lost"]
-"""Which part of the shell is seen at first; `lost` is an address that cannot be that of a search."""
+View = Literal["home", "search", "lost", "bid", "coverage", "triage"]
+"""What is seen at first; `lost` is an address that cannot be that of a search."""
+
+_OWN: Final[frozenset[View]] = frozenset({"bid", "coverage", "triage"})
+"""Pages with a template and a script of their own; the others share those of a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,15 @@ class Shell:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.render = lru_cache(maxsize=4)(self._render)
+        self.render = lru_cache(maxsize=8)(self._render)
 
     def _render(self, today: date, view: View) -> str:
         """The page as it is before the API has said anything."""
-        return self._templates.get_template("shell.html").render(
+        template, entry = (f"{view}.html", f"{view}.js") if view in _OWN else ("shell.html", "main.js")
+        return self._templates.get_template(template).render(
             asset=self._assets.url,
-            modules=self._assets.ending(".js"),
+            entry=entry,
+            modules=self._assets.modules(entry),
             sectors=sorted(SECTORS.items(), key=lambda sector: sector[1]),
             regions=[(regiao, [uf for uf in UFS if uf.regiao is regiao]) for regiao in Regiao],
             ufs=sorted(UFS, key=lambda uf: uf.nome),

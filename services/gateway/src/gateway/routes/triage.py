@@ -26,7 +26,8 @@ class MarkBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mark: Mark = Field(examples=["interessa"])
-    note: str = Field(default="", max_length=2000, pattern=r"^[^\x00]*$", examples=["Ligar para o pregoeiro"])
+    note: str | None = Field(default=None, max_length=2000, pattern=r"^[^\x00]*$", examples=["Ligar para o pregoeiro"])
+    """None keeps the note that is there."""
 
 
 class MarkedBids(BaseModel):
@@ -64,7 +65,11 @@ async def one(bid_id: InBidPath, shelf: AtShelf, caller: TheCaller) -> Triage:
 @router.put("/{bid_id:path}", summary="Marcar uma licitação", responses=problems(*_BODY))
 async def mark(bid_id: InBidPath, body: MarkBody, desk: AtDesk, shelf: AtShelf, caller: TheCaller) -> Triage:
     """Mark it, or mark it otherwise."""
-    made = Triage(bid_id=bid_id, mark=body.mark, note=body.note, updated_at=desk.clock())
+    note = body.note
+    if note is None:
+        before = (await shelf.marks_of(caller.tenant, [bid_id])).get(bid_id)
+        note = before.note if before else ""
+    made = Triage(bid_id=bid_id, mark=body.mark, note=note, updated_at=desk.clock())
     await shelf.mark(caller.tenant, made)
     return made
 

@@ -24,15 +24,24 @@ async function call(path, options = {}) {
 
 const at = (id) => `/v1/searches/${id}`;
 
-export const ask = (query) =>
-  call("/v1/searches", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(query) });
+const send = (method, path, body) =>
+  call(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+export const ask = (query) => send("POST", "/v1/searches", query);
 export const state = (id) => call(at(id));
 export const cancel = (id) => call(at(id), { method: "DELETE" });
 export const summary = (id) => call(`${at(id)}/summary`);
 export const spreadsheet = (id) => `${at(id)}/spreadsheet`;
+export const bid = (id, { details }) => call(`/v1/bids/${segments(id)}?details=${details}`);
+export const calendar = (id) => `/v1/bids/${segments(id)}/calendar.ics`;
+export const coverage = (from) => call(`/v1/coverage?date_from=${from}`);
+export const marked = (mark, before) =>
+  call(`/v1/triage?${new URLSearchParams({ mark, limit: 20, ...(before ? { before } : {}) })}`);
+export const savedSearches = () => call("/v1/saved-searches");
+export const save = (name, request) => send("POST", "/v1/saved-searches", { name, request });
+export const unsave = (id) => call(`/v1/saved-searches/${id}`, { method: "DELETE" });
 const markAt = (bid) => `/v1/triage/${segments(bid)}`;
-export const mark = (bid, mark) =>
-  call(markAt(bid), { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ mark }) });
+export const mark = (bid, mark, note) => send("PUT", markAt(bid), { mark, note });
 export const unmark = (bid) => call(markAt(bid), { method: "DELETE" });
 export const csv = (id, { sort, filters }) => `${at(id)}/results.csv?${new URLSearchParams([["sort", sort], ...filters])}`;
 

@@ -45,6 +45,9 @@ export function marked(text, evidence) {
   return parts;
 }
 
+/** Where a licitação has a page of its own. */
+export const bidAddress = (id) => `/licitacoes/${id.split("/").map(encodeURIComponent).join("/")}`;
+
 /** The address if a browser may follow it, else null. */
 export function webAddress(link) {
   if (!link || !URL.canParse(link)) return null;
@@ -52,14 +55,15 @@ export function webAddress(link) {
   return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
 }
 
-const MARKS = [["interessa", "Interessa", "Interessa"], ["descartada", "Descartar", "Descartada"]];
+/** Marks with what their button says before and after. */
+export const MARKS = [["interessa", "Interessa", "Interessa"], ["descartada", "Descartar", "Descartada"], ["vista", "Já vista", "Vista"]];
 
 /** What someone thinks of a licitação, kept over every later search. A mark that is pressed again is taken off. */
-export function marks(row, mark) {
+export function marks(row, mark, offered = MARKS.slice(0, 2)) {
   return el(
     "div",
     { class: "marks", role: "group", "aria-label": "Triagem" },
-    MARKS.map(([name, todo, done]) => {
+    offered.map(([name, todo, done]) => {
       const pressed = row.triage === name;
       return el(
         "button",
@@ -172,6 +176,7 @@ function footer(row, mark) {
     "footer",
     {},
     closing(row),
+    el("a", { class: "notice-link", href: bidAddress(row.id), data: { act: "bid" } }, "Detalhes", el("span", { class: "sr" }, ` de ${row.objeto.slice(0, 80)}`)),
     el("span", {}, `Publicada em ${day(row.data_publicacao)}`),
     marks(row, mark),
     noticeLink(row, "Ver o edital"),
@@ -185,7 +190,7 @@ export function noticeLink(row, words) {
   return el("a", { class: "notice-link", data: { act: "notice" }, href: address, target: "_blank", rel: "noopener noreferrer" }, words, icon("fora"), el("span", { class: "sr" }, " (abre em outra aba)"));
 }
 
-function closing(row) {
+export function closing(row) {
   if (!row.data_encerramento) return el("p", { class: "deadline over" }, icon("relogio"), "Prazo não informado");
   const { words, urgency } = deadline(row.data_encerramento);
   return el("p", { class: `deadline ${urgency}`, title: dayAndTime(row.data_encerramento) }, icon("relogio"), words);

@@ -143,7 +143,7 @@ export function fillForm(form, query) {
   form.sector.value = query.sector ?? "";
   form.terms.value = (query.terms ?? []).join(", ");
   for (const box of ufBoxes()) box.checked = query.ufs.includes(box.value);
-  for (const box of $$('[name="modalidades"]')) box.checked = query.modalidades.includes(Number(box.value));
+  for (const box of $$('[name="modalidades"]')) box.checked = (query.modalidades ?? ALL_MODALIDADES()).includes(Number(box.value));
   for (const name of ["date_from", "date_to"]) if (query[name]) form[name].value = query[name];
   form.home_uf.value = query.home_uf ?? "";
   for (const name of ["value_min", "value_max"]) form[name].value = (query[name] ?? "").replace(".", ",");
@@ -157,7 +157,7 @@ export function wordsOf(query) {
   const words = [places(query.ufs)];
   if (query.scope === "open") words.push("ainda abertas");
   else if (query.date_from && query.date_to) words.push(`publicadas de ${isoDay(query.date_from)} a ${isoDay(query.date_to)}`);
-  if (String(query.modalidades) !== String(ALL_MODALIDADES())) words.push(plural(query.modalidades.length, "modalidade", "modalidades"));
+  if (query.modalidades && String(query.modalidades) !== String(ALL_MODALIDADES())) words.push(plural(query.modalidades.length, "modalidade", "modalidades"));
   return { title, words: words.join(" · ") };
 }
 

@@ -10,6 +10,7 @@ import { drawHistory, wireHistory } from "./history.js";
 import * as kept from "./kept.js";
 import { fresh, isOver, takeEvent, takeResults, takeState } from "./model.js";
 import { drawPictures } from "./pictures.js";
+import * as saved from "./saved.js";
 import {
   drawBanner, drawCoverage, drawMap, drawProgress, drawRefresh, drawReport, drawResults, drawSummary, forgetRows, outcome,
 } from "./views.js";
@@ -76,6 +77,7 @@ function show(view) {
   if (view !== "home") return;
   document.title = "Farol — licitações públicas";
   drawHistory(kept.searches());
+  saved.drawSaved(send);
 }
 
 async function open(id, query, view = null) {
@@ -112,6 +114,7 @@ function name({ query, ufs, sort }) {
   $("#sort").value = sort;
   freshFilter(filter, query?.ufs ?? [...ufs.keys()]);
   if (query) fillForm(form, query);
+  saved.offer(query);
 }
 
 function lost() {
@@ -260,6 +263,7 @@ wireForm(form, send);
 $("#panorama").open = matchMedia("(min-width: 60rem)").matches;
 wireHistory(() => drawHistory([]));
 wireDrawer();
+saved.wire();
 $("#change").addEventListener("click", () => {
   unfollow();
   history.pushState(null, "", "/");
