@@ -36,7 +36,7 @@ def summarize(answer: Answer) -> Summary:
         _closing_sentence(closings),
         coverage_sentence(answer.coverage),
         degraded_sentence(answer.status, answer.degraded, answer.coverage),
-        _pending(answer.llm_pending),
+        pending_sentence(answer.llm_pending),
     ]
     return Summary(
         text="\n\n".join(filter(None, paragraphs)),
@@ -55,7 +55,7 @@ def summarize_outcome(completed: Completed) -> Summary:
         found,
         coverage_sentence(completed.coverage),
         degraded_sentence(completed.status, completed.degraded, completed.coverage),
-        _pending(completed.llm_pending),
+        pending_sentence(completed.llm_pending),
     ]
     return Summary(
         text="\n\n".join(filter(None, paragraphs)),
@@ -162,7 +162,8 @@ def _highlight(result: Result) -> str:
     return f"{result.orgao} ({result.uf}): {_cut(result.objeto)}{value}{closing}"
 
 
-def _pending(llm_pending: int) -> str:
+def pending_sentence(llm_pending: int) -> str:
+    """How many cases rules alone decided, where a model was due; empty when none."""
     if not llm_pending:
         return ""
     return f"{quantos(llm_pending, 'caso duvidoso foi decidido', 'casos duvidosos foram decididos')} apenas por regras."

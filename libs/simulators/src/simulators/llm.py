@@ -175,6 +175,8 @@ class LlmSimulator:
 
     def _say(self, call: Call) -> tuple[str | None, str, str | None]:
         """The content, why it ends and the refusal, if any."""
+        if _wants_summary(call):
+            return _summary(call)
         sector, bid = _sector_and_bid(call)
         answer = dict(self._reader(sector, bid))
         match call.mood:
@@ -194,6 +196,31 @@ class LlmSimulator:
                     "motivo_exclusao": "", "precisa_mais_dados": False, "outras": [{"id": "*", "classe": "relevante"}],
                 }  # fmt: skip
         return json.dumps(answer, ensure_ascii=False), "stop", None
+
+
+def _wants_summary(call: Call) -> bool:
+    """Whether a summary is asked for, by the name of the schema that it is to have."""
+    asked = call.body.get("response_format")
+    return isinstance(asked, dict) and asked.get("json_schema", {}).get("name") == "resumo"
+
+
+def _summary(call: Call) -> tuple[str | None, str, str | None]:
+    """The first paragraph of the data in other words; in `Mood.FALSE_QUOTES` with a figure of its own."""
+    data = json.loads(str(call.body["messages"][-1]["content"]))
+    said = f"Em resumo: {data['dados'].splitlines()[0]}"
+    if call.mood is Mood.FALSE_QUOTES:
+        said += " Outras 987654 chegam amanhã."
+    whole = json.dumps({"resumo": said}, ensure_ascii=False)
+    match call.mood:
+        case Mood.REFUSES:
+            return None, "stop", "Não posso ajudar com isso."
+        case Mood.PROSE:
+            return said, "stop", None
+        case Mood.WRONG_SCHEMA:
+            return json.dumps({"summary": said}), "stop", None
+        case Mood.TOO_LONG:
+            return whole[:40], "length", None
+    return whole, "stop", None
 
 
 _ORDERS: Final = (

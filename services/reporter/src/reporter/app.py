@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from contracts.subjects import REPORTER_SPREADSHEET, REPORTER_SUMMARIZE
+from reporter.adapters.llm import OpenAiWriter
 from reporter.adapters.shelf import BusShelf
 from reporter.adapters.workshop import Workshop
 from reporter.handlers import write_spreadsheet, write_summary
@@ -18,8 +19,10 @@ def build(settings: ReporterSettings | None = None) -> Service:
     settings = settings or ReporterSettings()
     bus = Bus(url=settings.nats_url, service="reporter")
     shelf = BusShelf(bus)
-    workshop = Workshop(benches=settings.workers, retry_after=timedelta(seconds=settings.retry_delay_s))
-    bus.handle(REPORTER_SUMMARIZE, partial(write_summary, shelf=shelf))
+    retry_after = timedelta(seconds=settings.retry_delay_s)
+    workshop = Workshop(benches=settings.workers, retry_after=retry_after)
+    writer = _writer(settings, retry_after)
+    bus.handle(REPORTER_SUMMARIZE, partial(write_summary, shelf=shelf, writer=writer, retry_after=retry_after))
     bus.handle(
         REPORTER_SPREADSHEET,
         partial(
@@ -30,4 +33,17 @@ def build(settings: ReporterSettings | None = None) -> Service:
             limit=timedelta(seconds=settings.spreadsheet_limit_s),
         ),
     )
-    return Service(name="reporter", bus=bus, parts=(workshop,))
+    return Service(name="reporter", bus=bus, parts=(workshop, writer) if writer else (workshop,))
+
+
+def _writer(settings: ReporterSettings, retry_after: timedelta) -> OpenAiWriter | None:
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    if not key:
+        return None
+    return OpenAiWriter(
+        api_key=key,
+        base_url=settings.openai_base_url or None,
+        model=settings.openai_model,
+        timeout=timedelta(seconds=settings.llm_timeout_s),
+        retry_after=retry_after,
+    )

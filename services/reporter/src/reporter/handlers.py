@@ -1,10 +1,11 @@
 """The two jobs of the reporter. Each says exactly one fact per revision, and says it again never."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
+from contracts.answer import Answer
 from contracts.answer_codec import AnswerUnreadable, decode_answer
 from contracts.report import (
     MakeSpreadsheet,
@@ -12,6 +13,7 @@ from contracts.report import (
     SpreadsheetFailed,
     SpreadsheetReady,
     Summarize,
+    Summary,
     SummaryReady,
 )
 from contracts.search import Completed
@@ -24,12 +26,15 @@ from contracts.subjects import (
 )
 from contracts.summary import summarize, summarize_outcome
 from contracts.when import Deadline
+from reporter.domain.narrative import UngroundedError, messages, narrated
 from servicekit.bus import Delivery
 from servicekit.clock import Clock
 from servicekit.errors import DependencyAway, Rejected, Transient, Unavailable
 from servicekit.logs import log
 from servicekit.telemetry.tracing import about, span
 
+RETRY_AFTER: Final = timedelta(seconds=2)
+"""F01: tries lie so far apart."""
 FAILED_MESSAGE: Final = (
     "Não foi possível gerar a planilha desta vez. Os resultados estão na tela; tente baixar de novo em alguns minutos."
 )
@@ -73,8 +78,29 @@ class Workshop(Protocol):
         """Raises Transient when it failed or took longer than the limit, AnswerUnreadable when it never can."""
 
 
-async def write_summary(command: Summarize, delivery: Delivery, *, shelf: Shelf) -> AsyncIterator[Outgoing]:
-    """Write the summary of one revision; at the last try, or of an unreadable answer, from the terminal fact alone."""
+class Writer(Protocol):
+    """A model that puts computed figures into words."""
+
+    async def write(self, messages: Sequence[Mapping[str, str]]) -> str | None:
+        """What it says, or None; raises Transient when another try may help, Rejected when none will."""
+
+
+class WordsRefused(Transient):
+    """The model said what the data do not."""
+
+
+async def write_summary(
+    command: Summarize,
+    delivery: Delivery,
+    *,
+    shelf: Shelf,
+    writer: Writer | None = None,
+    retry_after: timedelta = RETRY_AFTER,
+) -> AsyncIterator[Outgoing]:
+    """Write the summary of one revision: in a model's words where there is one, else, and at the last try, in ours.
+
+    Of an answer that cannot be read it is made from the terminal fact alone: it is never none.
+    """
     search_id, revision = command.search_id, command.revision
     if await shelf.said(SUMMARY_READY, search_id=search_id, revision=revision):
         return
@@ -82,7 +108,9 @@ async def write_summary(command: Summarize, delivery: Delivery, *, shelf: Shelf)
         with span("generate", search_id=search_id, job="summary"):
             packed = await shelf.packed_answer(command.answer_ref)
             # Ten thousand rows take long enough to hold up every other summary.
-            summary = await asyncio.to_thread(lambda: summarize(decode_answer(packed)))
+            answer, summary = await asyncio.to_thread(_read, packed)
+            if writer is not None and answer.results:
+                summary = await _worded(answer, summary, delivery, writer=writer, retry_after=retry_after)
     except (Transient, Rejected, AnswerUnreadable) as exc:
         if _may_yet_work(exc, delivery):
             raise
@@ -93,6 +121,27 @@ async def write_summary(command: Summarize, delivery: Delivery, *, shelf: Shelf)
         summary = summarize_outcome(completed)
     fact = SummaryReady(search_id=search_id, revision=revision, summary=summary)
     yield SUMMARY_READY.message(fact, search_id=search_id, revision=revision)
+
+
+def _read(packed: bytes) -> tuple[Answer, Summary]:
+    answer = decode_answer(packed)
+    return answer, summarize(answer)
+
+
+async def _worded(
+    answer: Answer, facts: Summary, delivery: Delivery, *, writer: Writer, retry_after: timedelta
+) -> Summary:
+    """The model's words; ours when it refuses for good, and at the last try whatever it did."""
+    try:
+        return narrated(await writer.write(messages(facts)), answer, facts)
+    except UngroundedError as exc:
+        failure: Transient | Rejected = WordsRefused(str(exc), delay=retry_after)
+    except (Transient, Rejected) as exc:
+        failure = exc
+    if isinstance(failure, Transient) and not delivery.last_try:
+        raise failure
+    log.warning("summary_without_model", reason=str(failure))
+    return facts
 
 
 async def write_spreadsheet(

@@ -27,6 +27,7 @@ from reporter.app import build
 from reporter.settings import ReporterSettings
 from servicekit.bus import Bus
 from servicekit.clock import utc_now
+from simulators.llm import Conduct, LlmSimulator, Mood
 
 
 @pytest_asyncio.fixture
@@ -98,6 +99,31 @@ class TestReporter:
         await ask(bus, search_id, ObjectRef(bucket=ANSWERS_BUCKET, name="answers/none/1", size=1, sha256="0" * 64))
         failed: SpreadsheetFailed = await fact(bus, SPREADSHEET_FAILED, search_id)
         assert failed.message.startswith("Não foi possível gerar a planilha")
+
+
+class TestModel:
+    @pytest.mark.parametrize(
+        ("mood", "method"), [(Mood.HONEST, "llm"), (Mood.FALSE_QUOTES, "fallback"), (Mood.BROKEN, "fallback")]
+    )
+    async def test_words_the_summary_or_the_computed_one_stands(
+        self, bus_url: str, search_id: str, answer: Any, result: Any, mood: Mood, method: str
+    ) -> None:
+        async with LlmSimulator(conduct=Conduct(mood=mood)) as llm:
+            settings = ReporterSettings(
+                NATS_URL=bus_url, retry_delay_s=0.05, OPENAI_API_KEY="sk-of-the-test", OPENAI_BASE_URL=llm.base_url
+            )
+            service, outside = build(settings), Bus(url=bus_url, service="outside")
+            await outside.start()
+            await service.start()
+            ref = await outside.put_object(ANSWERS_BUCKET, f"answers/{search_id}/1", encode_answer(answer((result(),))))
+            await ask(outside, search_id, ref)
+            ready: SummaryReady = await fact(outside, SUMMARY_READY, search_id)
+            await service.stop()
+            await outside.stop()
+        assert ready.summary.method == method
+        assert ("Em resumo: " in ready.summary.text) is (method == "llm")
+        assert len(llm.calls) == (1 if method == "llm" else 3)
+        assert {call.body["max_tokens"] for call in llm.calls} == {500}
 
 
 async def pages_in_libreoffice(content: bytes, directory: Path) -> int:

@@ -150,6 +150,43 @@ class TestWriteSummary:
         assert read_in[0] is not threading.current_thread()
 
 
+@dataclass
+class FakeWriter:
+    says: list[str | Exception | None]
+
+    async def write(self, messages: Any) -> str | None:
+        said = self.says.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+class TestWordsOfAModel:
+    async def run(self, answer: Any, result: Any, *says: str | Exception | None, last_try: bool = False) -> Any:
+        whole = answer((result(),))
+        command = Summarize(
+            search_id=SEARCH_ID, revision=1, answer_ref=REF, deadline=whole.finished_at + timedelta(seconds=60)
+        )
+        shelf = FakeShelf(encode_answer(whole))
+        given = delivery(last_try=last_try)
+        [message] = await all_of(write_summary(command, given, shelf=shelf, writer=FakeWriter([*says])))
+        return message.value.summary
+
+    async def test_are_the_summary_where_they_hold(self, answer: Any, result: Any) -> None:
+        made = await self.run(answer, result, '{"resumo": "Campinas compra uniformes."}')
+        assert (made.method, made.text.splitlines()[0]) == ("llm", "Campinas compra uniformes.")
+
+    @pytest.mark.parametrize("said", ['{"resumo": "Há 99 licitações."}', None, AnswerAway("llm.away")])
+    async def test_are_asked_for_again_until_the_last_try(self, answer: Any, result: Any, said: Any) -> None:
+        with pytest.raises(Transient):
+            await self.run(answer, result, said)
+        made = await self.run(answer, result, said, last_try=True)
+        assert (made.method, made.text.split()[0]) == ("fallback", "Foi")
+
+    async def test_are_not_waited_for_where_none_will_come(self, answer: Any, result: Any) -> None:
+        assert (await self.run(answer, result, Rejected("llm.status_401"))).method == "fallback"
+
+
 class TestWriteSpreadsheet:
     async def run(
         self, answer: Any, *, shelf: FakeShelf | None = None, workshop: FakeWorkshop | None = None, **more: Any

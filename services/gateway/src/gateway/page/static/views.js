@@ -155,6 +155,7 @@ export function drawSummary(model) {
   const [first, ...rest] = text.split(/\n\s*\n/).filter(Boolean).map((paragraph) => el("p", {}, paragraph));
   if (highlights?.length) rest.push(el("ul", { class: "highlights" }, highlights.map((each) => el("li", {}, each))));
   place.replaceChildren(first);
+  if (model.summary.method === "llm") rest.push(el("p", { class: "hint" }, "Texto escrito por IA; os números foram calculados."));
   if (rest.length) place.append(el("details", {}, el("summary", {}, "Resumo completo"), el("div", { class: "whole" }, ...rest)));
 }
 
