@@ -42,7 +42,6 @@ READS_OBJECTS: Final = {
 WATCHES_STREAMS: Final = ("gateway",)
 """How full they are, of every stream and bucket."""
 
-INBOXES: Final = "_INBOX.>"
 API: Final = "$JS.API"
 PROVISION: Final = (
     f"{API}.STREAM.CREATE.*",
@@ -54,7 +53,7 @@ PROVISION: Final = (
 
 @dataclass(frozen=True)
 class User:
-    """One user of the bus; its password is the variable `NATS_PASSWORD_<NAME>` of the server's environment."""
+    """One user of the bus; its public NKEY is the variable `NATS_NKEY_<NAME>` of the server's environment."""
 
     name: str
     publish: tuple[str, ...]
@@ -63,16 +62,16 @@ class User:
     answers: bool = False
 
     @property
-    def password_variable(self) -> str:
-        """Where the server finds its password."""
-        return f"NATS_PASSWORD_{self.name.upper()}"
+    def key_variable(self) -> str:
+        """Where the server finds its public key; nobody but the user has the seed."""
+        return f"NATS_NKEY_{self.name.upper()}"
 
 
 def users() -> tuple[User, ...]:
     """Every service, the provisioning job, and the operator, who may do everything."""
     return (
         *(service_user(name) for name in SERVICES),
-        User("provision", publish=PROVISION, subscribe=(INBOXES,)),
+        User("provision", publish=PROVISION, subscribe=(inbox("provision"),)),
         User("operator", publish=(">",), subscribe=(">",)),
     )
 
@@ -137,7 +136,7 @@ def _settles(name: str) -> Iterator[Stream]:
 
 
 def _subscribes(name: str) -> Iterator[str]:
-    yield INBOXES
+    yield inbox(name)
     for topic in TOPICS:
         # OPS is heard live as well as kept; what other streams keep is read by consumers only.
         if name in topic.consumers and (topic.stream is None or topic.stream is OPS):
@@ -146,6 +145,11 @@ def _subscribes(name: str) -> Iterator[str]:
 
 def _direct_gets(stream: str) -> tuple[str, str]:
     return f"{API}.DIRECT.GET.{stream}", f"{API}.DIRECT.GET.{stream}.>"
+
+
+def inbox(name: str) -> str:
+    """Where the replies to one user come: `servicekit.entry` asks for them there."""
+    return f"_INBOX.{name}.>"
 
 
 def _ordered(subjects: Iterable[str]) -> tuple[str, ...]:
@@ -172,8 +176,7 @@ def configuration() -> str:
 
 def _lines(user: User) -> Iterator[str]:
     yield "      {"
-    yield f"        user: {user.name}"
-    yield f"        password: ${user.password_variable}"
+    yield f"        nkey: ${user.key_variable}  # {user.name}"
     yield "        permissions {"
     yield "          publish {"
     yield from _subject_list("allow", user.publish)

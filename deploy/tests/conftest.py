@@ -1,5 +1,6 @@
 """What ships, as its tests see it: rendered manifests, and a bus with the shipped configuration."""
 
+import base64
 import importlib.util
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nkeys
 import pytest
 import yaml
 
@@ -115,7 +117,7 @@ class ShippedBus:
                 subprocess.Popen(
                     [str(binary()), "-c", str(home / "etc" / name), "-l", str(home / "nats.log")],
                     env={
-                        **self.passwords,
+                        **{name: value for name, value in self.passwords.items() if "SEED" not in name},
                         "NATS_SERVER_NAME": f"nats-{number}",
                         "NATS_STORE_DIR": str(home / "data"),
                         "NATS_ROUTES": json.dumps(
@@ -132,8 +134,7 @@ class ShippedBus:
 
     def url(self, user: str, *, port: int | None = None) -> str:
         """The first server as this user, or whoever answers at that port."""
-        password = self.passwords[f"NATS_PASSWORD_{user.upper()}"]
-        return f"nats://{user}:{password}@127.0.0.1:{port or self.ports[0]}"
+        return f"nats://{self.passwords[f'NATS_SEED_{user.upper()}']}@127.0.0.1:{port or self.ports[0]}"
 
     def logs(self) -> str:
         return "".join(path.read_text() for path in sorted(self.directory.glob("nats-*/nats.log")))
@@ -169,7 +170,7 @@ class ShippedBus:
 @pytest.fixture(scope="module")
 def passwords(make_secrets: ModuleType) -> dict[str, str]:
     lines = make_secrets.compose("full").splitlines()
-    return dict(line.split("=", 1) for line in lines if line.startswith("NATS_PASSWORD_"))
+    return dict(line.split("=", 1) for line in lines if line.startswith("NATS_"))
 
 
 @pytest.fixture(scope="module")
@@ -198,14 +199,18 @@ class Speaker:
 
     port: int
     user: str
-    password: str
+    seed: str
 
     def refused(self, *, publish: list[str] = [], subscribe: list[str] = []) -> set[str]:  # noqa: B006 - never changed
         """Of these subjects, those that the server refuses to this user."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             lines = connection.makefile("rb")
-            assert lines.readline().startswith(b"INFO ")
-            who = {"user": self.user, "pass": self.password, "verbose": False, "pedantic": False, "headers": True}
+            word, told = lines.readline().split(b" ", 1)
+            assert word == b"INFO"
+            pair = nkeys.from_seed(self.seed.encode())
+            signed = base64.urlsafe_b64encode(pair.sign(json.loads(told)["nonce"].encode())).decode().rstrip("=")
+            key = pair.public_key.decode()
+            who = {"nkey": key, "sig": signed, "verbose": False, "pedantic": False, "headers": True}
             wishes = [f"CONNECT {json.dumps(who)}", "PING"]
             wishes += [f"PUB {subject} 0\r\n" for subject in publish]
             wishes += [f"SUB {subject} {number}" for number, subject in enumerate(subscribe, 1)]
@@ -225,7 +230,7 @@ class Speaker:
 @pytest.fixture
 def speak(one_server: ShippedBus) -> Callable[[str], Speaker]:
     def speaker(user: str) -> Speaker:
-        return Speaker(one_server.ports[0], user, one_server.passwords[f"NATS_PASSWORD_{user.upper()}"])
+        return Speaker(one_server.ports[0], user, one_server.passwords[f"NATS_SEED_{user.upper()}"])
 
     return speaker
 

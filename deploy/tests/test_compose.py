@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
+import nkeys
 import pytest
 import yaml
 
@@ -77,10 +79,13 @@ class TestCompose:
             assert condition == "service_completed_successfully", name
 
     def test_gives_each_service_only_its_own_user(self, compose: Compose):
+        server = next(each for name, each in compose["services"].items() if name in {"nats", "nats-1"})
         for name in SERVICES:
             environment = compose["services"][name]["environment"]
-            assert environment["NATS_URL"].startswith(f"nats://{name}:")
-            assert not [each for each in environment if each.startswith("NATS_PASSWORD")], name
+            seed = urlsplit(environment["NATS_URL"]).username
+            public = nkeys.from_seed(seed.encode()).public_key.decode()
+            assert public == server["environment"][f"NATS_NKEY_{name.upper()}"], name
+            assert not [each for each in environment if each.startswith(("NATS_PASSWORD", "NATS_SEED"))], name
 
     def test_hardens_every_container(self, compose: Compose):
         for name, service in compose["services"].items():

@@ -229,7 +229,7 @@ class TestBus:
         bounds = sum(stream.max_bytes for stream in STREAMS) + sum(BUCKETS.values())
         assert bounds < int(store[1]) * 1000**3 < int(volume[1]) * 1024 * MB
 
-    def test_takes_the_password_of_every_user_from_the_environment(
+    def test_takes_the_public_key_of_every_user_from_the_environment(
         self, permissions: ModuleType, make_secrets: ModuleType
     ):
         secret = next(
@@ -237,5 +237,5 @@ class TestBus:
             for item in json.loads(make_secrets.kubernetes())["items"]
             if item["metadata"]["name"] == "farol-nats-users"
         )
-        wanted = {user.password_variable for user in permissions.users()}
+        wanted = {user.key_variable for user in permissions.users()}
         assert set(secret["stringData"]) == wanted | {"NATS_PASSWORD_ROUTE"}

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from servicekit.embedded_nats import die_with_parent, free_port
+from servicekit.entry import entry
 from servicekit.provision import provision
 from simulators.server import Simulator
 
@@ -154,7 +155,8 @@ async def _ready(http: httpx.AsyncClient) -> bool:
 @pytest.mark.asyncio(loop_scope="module")
 class TestCluster:
     async def test_keeps_three_copies_of_every_stream(self, running: RunningServices, three_servers: Any):
-        client = await nats.connect(three_servers.url("operator", port=running.nats_port))
+        way = entry(three_servers.url("operator", port=running.nats_port), user="operator")
+        client = await nats.connect(list(way.servers), **way.options)
         try:
             streams = await client.jetstream().streams_info()
         finally:

@@ -78,7 +78,7 @@ HEARD: dict[str, set[str]] = {
 }
 for everything in (">", "_INBOX", "$JS.>", "$O.>", "$SYS.>", *(stream.subjects[0] for stream in STREAMS)):
     HEARD[everything] = set()
-HEARD["_INBOX.x.y"] = set(SERVICES)
+HEARD |= {f"_INBOX.{name}.x": {name} for name in SERVICES} | {"_INBOX.x.y": set(), "_INBOX.>": set()}
 
 
 class TestPermissions:
@@ -114,7 +114,7 @@ class TestPermissions:
             "work.cache.gather.v1",
         }
 
-    def test_let_nobody_in_without_a_password(self, one_server: Any):
+    def test_let_nobody_in_without_a_key(self, one_server: Any):
         with socket.create_connection(("127.0.0.1", one_server.ports[0]), timeout=10) as connection:
             lines = connection.makefile("rb")
             lines.readline()

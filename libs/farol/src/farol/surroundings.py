@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from contracts.subjects import CONSUMERS, STREAMS
 from farol.doctor import Finding
+from servicekit.entry import entry
 from servicekit.envelope import moment
 from servicekit.errors import DependencyAway
 from servicekit.provision import BUCKETS
@@ -79,7 +80,8 @@ async def bus(url: str, *, now: Callable[[], datetime]) -> list[Finding]:
     """Whether every stream and consumer is there, who is at work, and whether the server's clock is ours."""
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):  # the client itself tries for minutes
-            client = await nats.connect(url, allow_reconnect=False, error_cb=_quiet)
+            way = entry(url, user="operator")
+            client = await nats.connect(list(way.servers), allow_reconnect=False, error_cb=_quiet, **way.options)
     except (nats.errors.Error, OSError, TimeoutError) as exc:
         return [Finding("barramento", "error", f"O NATS não respondeu ou recusou a entrada ({type(exc).__name__}).")]
     try:

@@ -9,6 +9,7 @@ import nats.errors
 from faststream.nats import NatsBroker
 from nats.errors import SlowConsumerError
 
+from servicekit.entry import entry
 from servicekit.errors import Unavailable
 from servicekit.logs import log
 from servicekit.telemetry.measures import CONNECTED, RECONNECTS
@@ -28,8 +29,10 @@ class Connection:
         self._client: Client | None = None
         self._warned = False
         self.service = service
+        way = entry(url, user=service)
         self.broker = NatsBroker(
-            url,
+            list(way.servers),
+            **way.options,
             name=service,
             allow_reconnect=True,
             max_reconnect_attempts=-1,

@@ -17,6 +17,7 @@ from nats.js.api import (
 from nats.js.errors import BadRequestError
 
 from contracts.subjects import ANSWERS_BUCKET, CONSUMERS, FILES_BUCKET, MB, STREAMS, Consumer, Retention, Stream
+from servicekit.entry import entry
 from servicekit.logs import configure, log
 from servicekit.settings import ServiceSettings
 
@@ -28,7 +29,8 @@ NAME_IN_USE: Final = 10058
 
 async def provision(url: str, *, replicas: int = 1) -> None:
     """Bring the server to what the table says; raises when it refuses a change."""
-    client = await nats.connect(url, name="provision", connect_timeout=5)
+    way = entry(url, user="provision")
+    client = await nats.connect(list(way.servers), name="provision", connect_timeout=5, **way.options)
     try:
         js = client.jetstream(timeout=10)
         for config in [*(stream_config(each) for each in STREAMS), *(bucket_config(*each) for each in BUCKETS.items())]:
