@@ -298,7 +298,7 @@ DETAILS: Topic[fetch.DetailsQuery] = Topic(
 
 RETRY: Topic[ops.RetryLetter] = Topic(
     "retry", "rpc.services.retry.v1", ops.RetryLetter, ("gateway",),
-    ("cache", "classifier", "coordinator", "fetcher", "reporter"), reply=ops.Retried,
+    ("cache", "classifier", "coordinator", "fetcher", "gateway", "reporter"), reply=ops.Retried,
 )  # fmt: skip
 
 COMMANDS: tuple[Topic[Any], ...] = (

@@ -30,6 +30,8 @@ class Connection:
         self._warned = False
         self.service = service
         way = entry(url, user=service)
+        self.inbox = way.inbox
+        """Below it the replies to this service come."""
         self.broker = NatsBroker(
             list(way.servers),
             **way.options,

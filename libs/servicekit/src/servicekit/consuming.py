@@ -123,6 +123,7 @@ class Consumption(Generic[M]):
             ack_policy=AckPolicy.MANUAL,
             decoder=as_it_came,
             no_reply=True,
+            inbox_prefix=f"{self._connection.inbox}.".encode(),
         )
         subscriber(self._on_message)
         await subscriber.start()
