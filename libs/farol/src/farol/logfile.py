@@ -1,5 +1,7 @@
 """Standard output into a file of bounded size, so that a terminal shows only what a person asked for."""
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +39,18 @@ class BoundedLog:
         self._file.close()
         self._path.replace(self._path.with_name(f"{self._path.name}.1"))
         self._file = self._path.open("a", encoding="utf-8")
+
+
+def turn_shared(path: Path, *, most: int = MAX_LOG_BYTES) -> bool:
+    """Turn a file that several processes append to: its content becomes `<name>.1`; True when it was too large.
+
+    They keep it open, so it is copied and emptied. What is written in between is lost: a few lines at most.
+    """
+    if not path.exists() or path.stat().st_size <= most:
+        return False
+    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+    os.truncate(path, 0)
+    return True
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import IO, Final
 
-from farol.logfile import stdout_to
+from farol.logfile import stdout_to, turn_shared
 from farol.place import Endpoint, Place
 from farol.processes import SERVICES, Supervisor
 from farol.settings import Sources
@@ -30,6 +30,9 @@ from servicekit.settings import ServiceSettings, TelemetrySettings
 
 EXAMPLE: Final = ("--uf", "SP", "--uf", "MG", "--uf", "RS", "--sector", "alimentacao", "--days", "10")
 """The search that `make run` shows."""
+
+LOOK_AT_LOG: Final = 30.0
+"""Seconds between two looks at how large the log of all processes has become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ async def _services(
     output: IO[bytes] | None = None
     if not wanted.log_to_stdout:
         output = stack.enter_context(wanted.place.log.open("ab"))
+        turning = asyncio.create_task(_keep_turning(wanted.place.log), name="turn-log")
+        stack.callback(turning.cancel)
     supervisor = await stack.enter_async_context(Supervisor(output=output, changed=started))
     if wanted.sources == "recorded":
         port = free_ports(3)[0]
@@ -151,6 +156,12 @@ async def _services(
         own = {"METRICS_PORT": str(first + number)} if first else {}
         supervisor.keep(name, (sys.executable, "-m", name), environment | own)
     return recorded
+
+
+async def _keep_turning(path: Path) -> None:
+    while True:
+        await asyncio.sleep(LOOK_AT_LOG)
+        await asyncio.to_thread(turn_shared, path)
 
 
 def _greet(wanted: Wanted, url: str, say: Callable[[str], None]) -> None:

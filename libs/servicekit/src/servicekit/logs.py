@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -62,7 +63,8 @@ def configure(level: str, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _ServiceName(service),
         _count_errors,
-        structlog.processors.dict_tracebacks,
+        # Without the frames' variables, which hold what people and sources have written.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         redact,
     ]
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)

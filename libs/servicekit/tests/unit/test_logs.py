@@ -85,3 +85,30 @@ class TestConfigure:
         logging.getLogger("uvicorn").info("noise")
         [line] = capsys.readouterr().out.splitlines()
         assert json.loads(line)["event"] == "slow client"
+
+
+class TestCanaries:
+    def test_are_in_no_line_however_they_are_handed_over(self, capsys: pytest.CaptureFixture[str]) -> None:
+        canaries = {
+            "phone": "+55 (11) 91234-5678", "mail": "fulana@exemplo.com.br", "cpf": "123.456.789-09",
+            "key": "farol_4f2a9c1e_0123456789abcdef0123456789abcdef", "password": "nats://user:s3nh4-do-bus@nats:4222",
+        }  # fmt: skip
+        configure("INFO", "canary")
+        local_only = "a secret that is nowhere but in a variable"
+        for name, canary in canaries.items():
+            log.info("x", note=canary, deep=[{"of": (canary,)}])
+            log.warning(f"event {canary}")
+            with structlog.contextvars.bound_contextvars(bound=canary):
+                log.info("bound")
+            try:
+                held = f"{local_only} {canary}"
+                raise ValueError(f"{name}: {canary}")  # noqa: TRY301 - the line of an exception is what is tested
+            except ValueError:
+                log.exception("failed")
+            assert held
+            logging.getLogger("a.library").warning("heard %s", canary)
+        told = capsys.readouterr().out
+        assert told.count('"failed"') == told.count("heard ") == len(canaries)
+        assert "s3nh4-do-bus" not in told
+        assert [canary for name, canary in canaries.items() if name != "password" and canary in told] == []
+        assert local_only not in told
