@@ -12,6 +12,8 @@ from typing import Final
 from contracts.subjects import (
     ANSWERS_BUCKET,
     CONSUMERS,
+    CONTROL,
+    CONTROLLED,
     DLQ,
     FETCH,
     FILES_BUCKET,
@@ -97,6 +99,7 @@ def _publishes(name: str) -> Iterator[str]:
             # A dead letter goes back to where it came from, by its consumer's own service.
             yield consumer.filter
             yield f"{API}.DIRECT.GET.{DLQ.name}"
+    yield from _direct_gets(CONTROL.name)
     for stream in _settles(name):
         yield f"{API}.STREAM.MSG.GET.{stream.name}"
     if name in READS_SEARCH:
@@ -133,6 +136,8 @@ def _settles(name: str) -> Iterator[Stream]:
         yield SEARCH
     if any(topic.stream is FETCH and name in topic.producers for topic in TOPICS):
         yield FETCH
+    if name in CONTROLLED.producers:
+        yield CONTROL
 
 
 def _subscribes(name: str) -> Iterator[str]:

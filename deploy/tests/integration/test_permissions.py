@@ -58,6 +58,8 @@ for reader in ("cache", "coordinator", "gateway", "reporter"):
 for follower in ("coordinator", "gateway"):
     SAID["$JS.API.STREAM.INFO.SEARCH"].add(follower)
     SAID["$JS.API.CONSUMER.CREATE.SEARCH"].add(follower)
+SAID["$JS.API.DIRECT.GET.KV_CONTROL"] = set(SERVICES)
+SAID["$JS.API.STREAM.MSG.GET.KV_CONTROL"] = {"gateway"}
 for watched in KEPT:
     SAID[f"$JS.API.STREAM.INFO.{watched}"].add("gateway")
 SAID["$JS.API.DIRECT.GET.OBJ_FILES"].add("gateway")

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from contracts import access, answers, classification, fetch, ledger, memory, ops, report, search, sources
+from contracts import access, answers, classification, control, fetch, ledger, memory, ops, report, search, sources
 from contracts.stored import Level
 from contracts.values import Source
 
@@ -44,6 +44,8 @@ class Stream:
     one_per_subject: bool = False
     """True: a second message on a subject is refused (error 10077) until the first is acknowledged."""
     duplicate_window: timedelta = DUPLICATE_WINDOW
+    kept_per_subject: int | None = None
+    """So many of each subject are kept, the newest: the history of a key of a KV bucket."""
 
 
 MB = 1024 * 1024
@@ -78,8 +80,12 @@ OPS = Stream(
 DLQ = Stream(
     "DLQ", ("dlq.v1.>",), Retention.LIMITS, 256 * MB, "what was given up, with the reason", max_age=timedelta(days=14)
 )
+CONTROL = Stream(
+    "KV_CONTROL", ("$KV.CONTROL.>",), Retention.LIMITS, 8 * MB, "what operators have set: the KV bucket CONTROL",
+    kept_per_subject=64,
+)  # fmt: skip
 
-STREAMS: tuple[Stream, ...] = (SEARCH, WORK, FETCH, PAGES, CHANGES, OPS, DLQ)
+STREAMS: tuple[Stream, ...] = (CONTROL, SEARCH, WORK, FETCH, PAGES, CHANGES, OPS, DLQ)
 
 ANSWERS_BUCKET = "ANSWERS"
 """Object Store: finished answers `answers/<search_id>/<revision>/<hash>` and archives."""
@@ -258,6 +264,10 @@ ALERT: Topic[ops.Alert] = Topic("alert", "ops.v1.alert.{rule}", ops.Alert, ("gat
 SOURCE_SEEN: Topic[sources.SourceSeen] = Topic(
     "source", "sources.v1.{source}", sources.SourceSeen, ("fetcher",), ("gateway",)
 )
+CONTROLLED: Topic[control.Control] = Topic(
+    "control", "$KV.CONTROL.state", control.Control, ("gateway",), SERVICES, CONTROL
+)
+
 BELL: Topic[fetch.Bell] = Topic(
     "bell", "ledger.v1.{source}.{uf}", fetch.Bell, ("cache", "fetcher"), ("cache", "fetcher")
 )
@@ -309,7 +319,8 @@ CORE: tuple[Topic[Any], ...] = (
     SOURCE_SEEN, BELL, NEEDED, STORED_ANSWER, ARCHIVED, CACHE_STATE, CACHE_ENTRIES, FORGET, TOUCHED, LEDGER, FILL,
     STORED_BID, DETAILS, RETRY,
 )  # fmt: skip
-TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, *CORE)
+TOLD: tuple[Topic[Any], ...] = (CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, CONTROLLED)
+TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, *TOLD, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}
 

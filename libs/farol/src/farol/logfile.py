@@ -44,7 +44,7 @@ class BoundedLog:
 def turn_shared(path: Path, *, most: int = MAX_LOG_BYTES) -> bool:
     """Turn a file that several processes append to: its content becomes `<name>.1`; True when it was too large.
 
-    They keep it open, so it is copied and emptied. What is written in between is lost: a few lines at most.
+    They keep it open, so it is copied and emptied. What is written in between is lost.
     """
     if not path.exists() or path.stat().st_size <= most:
         return False

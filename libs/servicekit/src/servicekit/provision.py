@@ -52,11 +52,14 @@ def stream_config(stream: Stream) -> StreamConfig:
         max_bytes=stream.max_bytes,
         max_age=stream.max_age.total_seconds() if stream.max_age else 0,
         discard=DiscardPolicy.NEW if stream.discard_new else DiscardPolicy.OLD,
-        max_msgs_per_subject=1 if stream.one_per_subject else -1,
+        max_msgs_per_subject=1 if stream.one_per_subject else stream.kept_per_subject or -1,
         discard_new_per_subject=stream.one_per_subject,
         duplicate_window=stream.duplicate_window.total_seconds(),
         storage=StorageType.FILE,
         allow_direct=True,
+        # What `nats kv` needs to put and to delete a key.
+        allow_rollup_hdrs=stream.kept_per_subject is not None,
+        deny_delete=stream.kept_per_subject is not None,
     )
 
 

@@ -7,11 +7,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.control import Control
 from contracts.ops import CircuitSeen
 from servicekit.bus import Bus
 from servicekit.every import Every
 from servicekit.health import Check, Health, examine
 from servicekit.heart import Heart
+from servicekit.levers import Levers
 from servicekit.logs import configure, log
 from servicekit.settings import ServiceSettings, TelemetrySettings
 from servicekit.telemetry.process import shown
@@ -29,6 +31,8 @@ class Service:
     helpful: Mapping[str, Check] = field(default_factory=dict)
     """Without one of these it works, but less well."""
     circuits: Callable[[], Sequence[CircuitSeen]] = tuple
+    levers: Levers | None = None
+    """Those that its parts listen to; None: it has its own, so that it can be drained."""
     _heart: Heart | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
 
@@ -36,12 +40,16 @@ class Service:
         """Connect, enter the parts, take messages."""
         try:
             await self.bus.connect()
+            levers = self.levers = self.levers or Levers(self.bus)
+            await levers.start()
             for part in self.parts:
                 await self._stack.enter_async_context(part)
             await self.bus.start()
             jobs = [part for part in self.parts if isinstance(part, Every)]
             self._heart = Heart(self.bus, health=self.health, jobs=jobs, circuits=self.circuits)
             await self._heart.start()
+            levers.listen(self._drain_if_told)
+            self._drain_if_told(levers.control)
         except BaseException:
             await self.stop()
             raise
@@ -49,6 +57,8 @@ class Service:
     async def stop(self) -> None:
         """Stop taking messages, hand back what runs, leave the parts, close."""
         try:
+            if self.levers is not None:
+                await self.levers.stop()
             if self._heart is not None:
                 await self._heart.stop()
             await self.bus.drain()
@@ -57,6 +67,12 @@ class Service:
                 await self._stack.aclose()
             finally:
                 await self.bus.stop()
+
+    def _drain_if_told(self, control: Control) -> None:
+        told = self._heart is not None and not {self.name, self._heart.worker}.isdisjoint(control.drained)
+        if told is not self.bus.drained:
+            self.bus.hold(held=told)
+            log.info("service.drained" if told else "service.released", service=self.name)
 
     async def health(self) -> Health:
         """Whether it can do its work now."""

@@ -23,6 +23,7 @@ from cache.handlers.gather import gather
 from cache.handlers.pages import keep, keep_later
 from cache.handlers.remembering import Memory
 from cache.settings import CacheSettings
+from contracts.control import Flag
 from contracts.fetch import Bell
 from contracts.stored import Level
 from contracts.subjects import (
@@ -52,6 +53,7 @@ from servicekit.cascade import Cascade, Tier
 from servicekit.clock import utc_now
 from servicekit.every import Every
 from servicekit.health import disk
+from servicekit.levers import Levers
 from servicekit.logs import log
 from servicekit.service import Service
 from servicekit.shared.answers import Rules, SharedAnswers
@@ -75,7 +77,13 @@ def build(settings: CacheSettings | None = None) -> Service:
     filler = Filler(memory=memory, claims=bus, now=utc_now)
 
     hot = Hot(days=settings.ingest_days, modalidades=settings.ingest_modalidades)
-    ingest = Every(INGEST, partial(filler.ingest, hot), name="ingest")
+    levers = Levers(bus)
+
+    async def fill_hot() -> None:
+        if levers.on(Flag.INGEST):
+            await filler.ingest(hot)
+
+    ingest = Every(INGEST, fill_hot, name="ingest")
 
     async def heard(bell: Bell) -> None:
         await bells.heard(bell)
@@ -97,7 +105,7 @@ def build(settings: CacheSettings | None = None) -> Service:
     bus.answer(FILL, filler.fill)
     parts = _answers(settings, bus, database, memory)
     jobs = (_upkeep(settings, database), _ledger_age(memory), *((ingest,) if settings.ingest == "on" else ()))
-    return Service(name="cache", bus=bus, parts=(database, *parts, *jobs), **_checks(settings, database))
+    return Service(name="cache", bus=bus, parts=(database, *parts, *jobs), levers=levers, **_checks(settings, database))
 
 
 def _answers(

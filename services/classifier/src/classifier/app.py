@@ -1,8 +1,8 @@
 """Puts the service together: settings -> catalogue -> handler -> subscription."""
 
-import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from classifier import handlers
 from classifier.adapters.catalogue_files import load_briefs, load_catalogue
@@ -12,9 +12,11 @@ from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from classifier.settings import ClassifierSettings
+from contracts.control import Flag
 from contracts.subjects import CLASSIFIER_ARBITRATE, CLASSIFIER_JUDGE
 from servicekit.bus import Bus
 from servicekit.clock import utc_now
+from servicekit.levers import Levers
 from servicekit.service import Service
 
 
@@ -28,11 +30,15 @@ def build(settings: ClassifierSettings | None = None) -> Service:
         viability_enabled=settings.viability_enabled,
     )
     bus = Bus(url=settings.nats_url, service="classifier")
-    bus.handle(CLASSIFIER_JUDGE, functools.partial(handlers.judge, bench=bench))
+    levers = Levers(bus)
+    bus.handle(CLASSIFIER_JUDGE, partial(handlers.judge, bench=bench, viability_on=partial(levers.on, Flag.VIABILITY)))
     llm = _llm(settings)
     arbiter = _arbiter(settings, llm) if llm is not None else None
-    bus.handle(CLASSIFIER_ARBITRATE, functools.partial(handlers.arbitrate, arbiter=arbiter))
-    return Service(name="classifier", bus=bus, parts=(_open(llm),) if llm is not None else ())
+    bus.handle(
+        CLASSIFIER_ARBITRATE,
+        partial(handlers.arbitrate, arbiter=arbiter, llm_on=partial(levers.on, Flag.LLM_ARBITRATION)),
+    )
+    return Service(name="classifier", bus=bus, parts=(_open(llm),) if llm is not None else (), levers=levers)
 
 
 def _llm(settings: ClassifierSettings) -> OpenAi | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,14 +42,20 @@ class Bench:
     viability_enabled: bool
 
 
-async def judge(command: JudgeBids, _delivery: Delivery, *, bench: Bench) -> AsyncIterator[Outgoing]:
+def _always() -> bool:
+    return True
+
+
+async def judge(
+    command: JudgeBids, _delivery: Delivery, *, bench: Bench, viability_on: Callable[[], bool] = _always
+) -> AsyncIterator[Outgoing]:
     """Judges a batch, late or not: it costs milliseconds, and an unjudged bid would be a lost one.
 
     Time left for a proposal is counted from the search's deadline, not from a clock, so that the same command and
     catalogue give the same bytes whenever they are judged.
     """
     with span("filter", **of_search(command.search_id, command.lens.sector, (command.uf,))) as step:
-        outcomes = await _outcomes(command, bench)
+        outcomes = await _outcomes(command, bench, viability=bench.viability_enabled and viability_on())
         accepted = sum(isinstance(outcome, AcceptedBid) for outcome in outcomes)
         about(step, items_in=len(outcomes), items_out=accepted)
     for outcome in outcomes:
@@ -58,14 +64,14 @@ async def judge(command: JudgeBids, _delivery: Delivery, *, bench: Bench) -> Asy
         yield JUDGED.message(judged, search_id=judged.search_id, batch=judged.batch, part=judged.part)
 
 
-async def _outcomes(command: JudgeBids, bench: Bench) -> list[Outcome]:
+async def _outcomes(command: JudgeBids, bench: Bench, *, viability: bool) -> list[Outcome]:
     own = bench.own_terms.of(command.lens.terms) if command.lens.terms else None
     outcomes: list[Outcome] = []
     for number, sighted in enumerate(command.bids, start=1):
         outcomes.append(
             judge_bid(
                 sighted, lens=command.lens, judge=bench.judge, own=own, now=command.deadline,
-                viability_enabled=bench.viability_enabled,
+                viability_enabled=viability,
             )
         )  # fmt: skip
         if number % _BREATH == 0:
@@ -73,10 +79,12 @@ async def _outcomes(command: JudgeBids, bench: Bench) -> list[Outcome]:
     return outcomes
 
 
-async def arbitrate(command: ArbitrateBids, _delivery: Delivery, *, arbiter: Arbiter | None) -> AsyncIterator[Outgoing]:
+async def arbitrate(
+    command: ArbitrateBids, _delivery: Delivery, *, arbiter: Arbiter | None, llm_on: Callable[[], bool] = _always
+) -> AsyncIterator[Outgoing]:
     """Asks about each bid on its own, all at once; what is not answered by the deadline stays open for the rules."""
     verdicts: list[AcceptedBid | RejectedBid] = []
-    if arbiter is not None:
+    if arbiter is not None and llm_on():
         decided = await asyncio.gather(
             *(arbiter.decide(bid, command.lens, by=command.deadline) for bid in command.bids)
         )  # fmt: skip

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
+from contracts.control import Control
 from contracts.fetch import Document, Item
 from contracts.ops import CircuitSeen, CircuitState
 from contracts.subjects import BELL, DETAILS, FETCHER_CLAIMS, FETCHER_ITEMS
@@ -32,12 +33,13 @@ from servicekit.bus import Bus
 from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
 from servicekit.every import Every
+from servicekit.levers import Levers
 from servicekit.service import Service
 from servicekit.shared.breaker import Breaker
 from servicekit.shared.circuit import Policy, State
 from servicekit.shared.link import RedisLink
 from servicekit.shared.rate import SourceRate
-from servicekit.telemetry.measures import BREAKER_DEGRADED, CIRCUITS_OPEN, SOURCE_RATE, SOURCE_WAITING
+from servicekit.telemetry.measures import BREAKER_DEGRADED, CIRCUITS_OPEN, SOURCE_PAUSED, SOURCE_RATE, SOURCE_WAITING
 
 UF_LEAST_CALLS = 10
 """Half of what the whole source's circuit needs: a sick UF is closed off before it closes the source."""
@@ -60,6 +62,7 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
         (PncpReader(lists), settings.pncp_rate_per_second, pncp_details.items, pncp_details.documents),
         (PcpReader(pcp), settings.pcp_rate_per_second, pcp_details.items, None),
     )
+    levers = Levers(bus)
     details: dict[Source, Details] = {}
     breakers: list[Breaker] = []
     tellings: list[Telling] = []
@@ -74,6 +77,7 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
             chance=random.SystemRandom().random,
         )
         tellings.append(Telling(source, rate=rate_limit, breaker=breaker, asker=asker, now=utc_now))
+        levers.listen(functools.partial(_set, asker, source))
         _measured(rate_limit, asker.lane, breaker, source)
         engine = Engine(reader=reader, asker=asker, limits=limits_of(source, chain), now=utc_now)
         details[source] = Details(
@@ -94,11 +98,25 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     telling = Every(EVERY, functools.partial(tell, bus, tellings, worker=name_of_process()), name="telling")
     parts: list[AbstractAsyncContextManager[Any]] = [lists, items, pcp, transitions, telling]
     parts = parts if link is None else [link, *parts]
-    return Service(name="fetcher", bus=bus, parts=parts, circuits=functools.partial(_seen, breakers))
+    return Service(
+        name="fetcher", bus=bus, parts=parts, circuits=functools.partial(_seen, breakers, levers), levers=levers
+    )
 
 
-def _seen(breakers: Sequence[Breaker]) -> list[CircuitSeen]:
-    return [CircuitSeen(source=Source(each.source), state=CircuitState(each.state)) for each in breakers]
+def _set(asker: Asker, source: Source, control: Control) -> None:
+    told = control.of(source)
+    asker.set(told)
+    SOURCE_PAUSED.set(told.paused, source=source)
+
+
+def _seen(breakers: Sequence[Breaker], levers: Levers) -> list[CircuitSeen]:
+    seen = []
+    for each in breakers:
+        source = Source(each.source)
+        told = levers.control.of(source)
+        state = CircuitState(told.breaker or each.state)
+        seen.append(CircuitSeen(source=source, state=state, paused=told.paused))
+    return seen
 
 
 def _measured(bucket: SourceRate, lane: Lane, breaker: Breaker, source: Source) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
+from contracts.control import SourceLevers
 from contracts.values import Modalidade
 from fetcher.clocks import ClaimClock
 from fetcher.domain.attempts import TRIES, AttemptFailed, back_off
@@ -65,6 +66,13 @@ class Asker:
         """Called when the source said that it is asked too often."""
         self._chance = chance
 
+    def set(self, levers: SourceLevers) -> None:
+        """Take over what an operator has set; whoever waits for what is shut is sent away."""
+        self.guard.levers = levers
+        self.lane.rate.configure(levers.rate)
+        if self.guard.shut:
+            self.lane.dismiss(None, self.guard.refusal)
+
     async def ask(self, wish: Wish[R]) -> R:
         """The answer, with retries, none begun after the deadline; AttemptFailed at the last."""
         if wish.again:
@@ -99,7 +107,7 @@ class Asker:
         """A second try costs the budget from its first request on."""
         if not self._trusted(wish):
             self.counted["given_up.breaker"] += 1
-            raise refusal()
+            raise self.guard.refusal()
         if not self.retries.spend():
             self.counted["given_up.budget"] += 1
             raise AttemptFailed(NO_BUDGET, again=False)
@@ -110,7 +118,7 @@ class Asker:
 
     async def _attempt(self, wish: Wish[R]) -> R:
         if not self._trusted(wish) if wish.again else self.guard.refuses(wish.part):
-            raise refusal()
+            raise self.guard.refusal()
         async with self.lane.turn(wish.flow, first=wish.first):
             wish.clock.begin(wish.modalidade)
             within = wish.clock.left(wish.modalidade)

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
+from contracts.control import Forced, SourceLevers
 from fetcher.domain.attempts import AttemptFailed
 from servicekit.shared.breaker import Admission, Breaker
 from servicekit.shared.circuit import Outcome, State
 from servicekit.telemetry.measures import API_ERRORS, FETCH_SECONDS
 
 REFUSED: Final = "breaker.open"
+PAUSED: Final = "source.paused"
 RECENTLY: Final = timedelta(minutes=2)
 """A source whose circuit was not closed so lately still counts as degraded."""
 SLOW: Final = timedelta(seconds=15)
@@ -29,9 +31,9 @@ def outcome_of(code: str) -> Outcome | None:
     return {"timeout": Outcome.TIMEOUT, "net": Outcome.NETWORK, "body": Outcome.SERVER}.get(family)
 
 
-def refusal() -> AttemptFailed:
+def refusal(code: str = REFUSED) -> AttemptFailed:
     """What a call ends with that is not made."""
-    return AttemptFailed(REFUSED, again=False)
+    return AttemptFailed(code, again=False)
 
 
 class Guard:
@@ -39,13 +41,26 @@ class Guard:
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
+        self.levers = SourceLevers()
+        """What an operator has set; it wins over the circuit."""
         self._telling: set[asyncio.Task[None]] = set()
         self.probes = 0
         """Calls that a half-open circuit let through: they are neither first tries nor retries of anything."""
 
     def refuses(self, uf: str | None) -> bool:
         """Whether a call would be refused, as far as is known here."""
-        return self._breaker.refuses(uf)
+        if self.shut:
+            return True
+        return self.levers.breaker is not Forced.CLOSED and self._breaker.refuses(uf)
+
+    @property
+    def shut(self) -> bool:
+        """Whether an operator lets nothing through."""
+        return self.levers.paused or self.levers.breaker is Forced.OPEN
+
+    def refusal(self) -> AttemptFailed:
+        """What a call ends with that is not made now, and why."""
+        return refusal(PAUSED if self.levers.paused else REFUSED)
 
     @property
     def source(self) -> str:
@@ -55,7 +70,7 @@ class Guard:
     @property
     def closed(self) -> bool:
         """Whether the source is trusted: only then is anything asked twice."""
-        return self._breaker.state is State.CLOSED
+        return not self.shut and (self.levers.breaker is Forced.CLOSED or self._breaker.state is State.CLOSED)
 
     @property
     def sick(self) -> bool:
@@ -64,8 +79,11 @@ class Guard:
 
     async def call(self, uf: str | None, make: Callable[[], Awaitable[R]]) -> R:
         """The call's result; AttemptFailed with `breaker.open` when it is refused."""
+        if self.shut:
+            API_ERRORS.add(source=self._breaker.source, outcome="paused" if self.levers.paused else "breaker")
+            raise self.refusal()
         admission = await self._breaker.admit(uf)
-        if not admission.allowed:
+        if not admission.allowed and self.levers.breaker is not Forced.CLOSED:
             API_ERRORS.add(source=self._breaker.source, outcome="breaker")
             raise refusal()
         self.probes += admission.probe
@@ -93,6 +111,8 @@ class Guard:
             API_ERRORS.add(source=self._breaker.source, outcome=outcome)
 
     def _ended(self, admission: Admission, outcome: Outcome | None, began: float) -> None:
+        if not admission.allowed:
+            return  # an operator has let it through: the circuit knows nothing of it
         took = asyncio.get_running_loop().time() - began
         telling: Coroutine[Any, Any, None] = (
             self._breaker.release(admission) if outcome is None else self._breaker.record(admission, outcome, took)

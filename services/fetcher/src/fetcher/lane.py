@@ -28,6 +28,10 @@ class Rate(Protocol):
         """The source answered 429."""
         ...
 
+    def configure(self, rate: float | None) -> None:
+        """Take another rate from now on; None: the one that was configured at the start."""
+        ...
+
     def silence(self) -> timedelta:
         """How long the source wants to be left alone from now on."""
         ...

@@ -16,9 +16,11 @@ from contracts.subjects import (
     fact_topic,
 )
 from gateway import page
+from gateway.adapters.cockpit import Cockpit
 from gateway.adapters.keyring import Keyring, secret_in
 from gateway.adapters.searches import Searches
 from gateway.adapters.server import HttpServer
+from gateway.adapters.sql.audits import SqlAudit
 from gateway.adapters.sql.circuits import SqlCircuits
 from gateway.adapters.sql.keys import SqlKeys
 from gateway.adapters.sql.promises import SqlPromises
@@ -42,6 +44,7 @@ from servicekit.clock import utc_now
 from servicekit.every import Every
 from servicekit.feed import SearchFeed
 from servicekit.health import disk
+from servicekit.levers import Levers
 from servicekit.service import Service
 from servicekit.settings import TelemetrySettings
 from servicekit.sql.database import Database
@@ -78,6 +81,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
     seen, circuits = Seen(), SqlCircuits(database)
     bus.handle(GATEWAY_BREAKER, partial(_kept, circuits))
     bus.listen(SOURCE_SEEN, partial(_seen, seen))
+    levers = Levers(bus)
     desk = Desk(
         publisher=bus,
         asker=bus,
@@ -97,6 +101,8 @@ def build(settings: GatewaySettings | None = None) -> Service:
         seen=seen,
         traffic=traffic,
         quota=Quota(settings.requests_per_minute),
+        cockpit=Cockpit(bus, SqlAudit(database), utc_now),
+        flag=levers.on,
         board=board,
         history=history,
         health=lambda: service.health(),  # noqa: PLW0108 - the service is made below
@@ -114,6 +120,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
         name="gateway",
         bus=bus,
         parts=(feed, database, known, *jobs, server),
+        levers=levers,
         helpful={"sql": database.check, "disk": disk(settings.data_dir)},
     )
     return service

@@ -19,6 +19,7 @@ from gateway.routes import (
     events,
     exports,
     health,
+    levers,
     reports,
     saved,
     searches,
@@ -44,6 +45,7 @@ _API: Final = (
     circuits.router,
     admin_keys.router,
     dead_letters.router,
+    levers.router,
     entrance.router,
 )
 

@@ -68,6 +68,12 @@ class TestDocument:
             "GET /v1/health/queue",
             "GET /v1/health/deep",
             "GET /v1/metrics/history",
+            "GET /v1/admin/levers",
+            "PUT /v1/admin/flags/{name}",
+            "PUT /v1/admin/sources/{source}",
+            "PUT /v1/admin/workers/{worker}",
+            "POST /v1/admin/searches/{search_id}/cancel",
+            "GET /v1/admin/audit",
         }
         keyless = {name for name, operation in operations.items() if not operation["security"]}
         assert keyless == {name for name in operations if name.startswith("GET /v1/health")}

@@ -102,7 +102,8 @@ class SourceRate:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._name = name
-        self._configured = rate
+        self._configured = self._at_start = rate
+        self._processes = processes
         self._keys = (f"farol:{{{name}}}:rate", f"farol:{{{name}}}:grants")
         self._link = link
         self._local = Bucket(rate, processes=processes)
@@ -129,6 +130,18 @@ class SourceRate:
     def shared(self) -> bool:
         """Whether the last token was Redis's."""
         return not self._alone
+
+    def configure(self, rate: float | None) -> None:
+        """Take another rate from now on, in all processes that are told; None: the one of the start."""
+        wanted = rate or self._at_start
+        if wanted == self._configured:
+            return
+        before, now = self._local, self._now()
+        self._configured, self._local = wanted, Bucket(wanted, processes=self._processes)
+        # What was granted lately counts for the new rate, too: no sliding second may hold more than it.
+        self._local.rest(now + QUIET)
+        self._local.hold(before.held_until)
+        log.info("rate.configured", source=self._name, rate=wanted)
 
     def silence(self) -> timedelta:
         """How long the source has asked to be left alone from now on."""

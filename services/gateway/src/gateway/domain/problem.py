@@ -84,6 +84,7 @@ KINDS: Mapping[str, Kind] = {
         503, "Serviço temporariamente indisponível", "Não foi possível atender agora; tente de novo em instantes."
     ),
     "searches.backed_up": Kind(503, "Fila cheia", "Há buscas esperando para começar; tente de novo em instantes."),
+    "searches.closed": Kind(503, "Novas buscas suspensas", "Estão suspensas por manutenção; volte em breve."),
     "storage.away": Kind(
         503,
         "Serviço temporariamente indisponível",

@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Request
 from pydantic import BaseModel
 
 from contracts.answer import Answer
+from contracts.control import Control, Flag
 from contracts.ops import BreakerChanged
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
 from contracts.state import SearchView
@@ -19,6 +20,7 @@ from gateway.domain.board import Board
 from gateway.domain.circuits import Seen
 from gateway.domain.events import Frame
 from gateway.domain.keys import Caller, KeyRecord, LocalKey, Scope
+from gateway.domain.levers import Lever, Pulled
 from gateway.domain.problem import Problem
 from gateway.domain.results import Rows
 from gateway.domain.shelf import Mark, SavedSearch, Triage
@@ -162,6 +164,32 @@ class OneOwner:
         return LocalKey.TENANT
 
 
+class Audit(Protocol):
+    """Who changed what; each call raises DependencyAway."""
+
+    async def newest(self, limit: int) -> list[Pulled]:
+        """The newest first."""
+
+
+class Cockpit(Protocol):
+    """What operators have set, and how it is changed; each call raises Transient, and then nothing has changed."""
+
+    @property
+    def audit(self) -> Audit:
+        """Who changed what."""
+
+    async def now(self) -> Control:
+        """What is set."""
+
+    async def pull(self, lever: Lever, *, actor: str, reason: str) -> Control:
+        """Change it; what is set then."""
+
+    async def record(
+        self, *, action: str, subject: str, before: str, after: str, actor: str, reason: str, at: datetime
+    ) -> None:
+        """Keep a record of what is about to be done."""
+
+
 class Snapshots(Protocol):
     """How the system did; each call raises DependencyAway."""
 
@@ -264,6 +292,10 @@ class Desk:
     """None: nothing is kept of it."""
     health: Callable[[], Awaitable[Health]] | None = None
     """The checks of this process; None: the bus alone."""
+    cockpit: Cockpit | None = None
+    """None: nothing can be changed while it runs."""
+    flag: Callable[[Flag], bool] = lambda _: True
+    """Whether a flag is on."""
     streams_of: Counter[str] = field(default_factory=Counter)
     """Event streams open now, by tenant."""
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.control import Flag
 from contracts.fold import SearchState
 from contracts.places import UF
 from contracts.query import SearchQuery, SearchRequest, Sort
@@ -115,7 +116,8 @@ class Wanted(Selection):
         },
         **problems(
             "idempotency.in_flight", "idempotency.mismatch", "searches.too_many", "searches.backed_up",
-            "json.invalid", "body.timeout", "body.too_large", "media_type.unsupported", "request.invalid",
+            "searches.closed", "json.invalid", "body.timeout", "body.too_large", "media_type.unsupported",
+            "request.invalid",
         ),
     },
 )  # fmt: skip
@@ -279,6 +281,8 @@ async def _asked_before(search_id: SearchId, caller: Caller, desk: Desk) -> Sear
 async def _admit(requested: Requested, request: Request, desk: Desk) -> None:
     """A place among the tenant's running searches, unless requests already wait for someone to take them."""
     tenant, traffic = requested.tenant, desk.traffic
+    if not desk.flag(Flag.NEW_SEARCHES):
+        raise Problem("searches.closed", headers={"Retry-After": "60"})
     for _ in range(_LOOKS):
         if not traffic.backed_up(now=desk.clock()):
             break
