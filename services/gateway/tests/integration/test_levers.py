@@ -89,7 +89,7 @@ class TestLevers:
 
             async def refused() -> bool:
                 reply = await gateway.client.post("/v1/searches", json={"ufs": ["SP"], "sector": "vestuario"})
-                return reply.status_code == 503 and reply.json()["code"] == "searches.closed"
+                return (reply.status_code, reply.json().get("code")) == (503, "searches.closed")
 
             await until(refused)
             assert (await gateway.client.get(f"/v1/searches/{search_id}")).status_code == 200
