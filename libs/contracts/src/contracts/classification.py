@@ -103,12 +103,15 @@ class Judged(Message):
 
 
 class ArbitrateBids(Message):
-    """Command: let the LLM, or the items, decide these uncertain bids of one search (D01, D02)."""
+    """Command: let the items, or the LLM, decide these uncertain bids of one search (D01, D02); items come first."""
 
     search_id: SearchId
     batch: str
     bids: tuple[UncertainBid, ...]
     items: tuple[tuple[BidId, tuple[Item, ...]], ...] = ()
+    """What was fetched of each bid, or a sample of it; a bid that is not named was not inspected."""
+    ask_model: bool = True
+    """False: what the items leave open stays open; the search's budget for the model is spent by other orders."""
     lens: Lens
     deadline: UtcDatetime
 

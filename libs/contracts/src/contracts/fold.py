@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from contracts.answer import Result
 from contracts.classification import AcceptedBid, Arbitrated, Judged, RejectedBid, RejectReason, UncertainBid
 from contracts.coverage import coverage_of, operational_state, reliability
+from contracts.fetch import ItemsFetched
 from contracts.memory import Gathered
 from contracts.places import UF
 from contracts.query import Sort
@@ -81,6 +82,8 @@ class SearchState:
     last_judged_at_sequence: int = 0
     arbitrated_batches: set[str] = field(default_factory=set)
     """Orders to arbitrate that were answered, with verdicts or without."""
+    items: dict[BidId, ItemsFetched] = field(default_factory=dict)
+    """What was fetched for inspection, also where nothing came; at most the search's items budget."""
     _parts: dict[str, tuple[int, set[int]]] = field(default_factory=dict)
     _sightings: dict[BidId, _Sighting] = field(default_factory=dict)
     _arbitrated: dict[BidId, AcceptedBid | RejectedBid] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class SearchState:
             _sightings=dict(self._sightings),
             _arbitrated=dict(self._arbitrated),
             arbitrated_batches=set(self.arbitrated_batches),
+            items=dict(self.items),
         )
 
     @property
@@ -368,8 +372,12 @@ class SearchState:
         for rejected in fact.rejected:
             self._arbitrated.setdefault(rejected.id, rejected)
 
+    def _take_items(self, _: int, fact: ItemsFetched) -> None:
+        self.items.setdefault(fact.bid_id, fact)
+
     def _take_completed(self, _: int, fact: Completed) -> None:
         self.completed = fact
+        self.items = {}  # they are large, and have decided what they could
 
     def _take_summary(self, _: int, fact: SummaryReady) -> None:
         if self.summary is None or fact.revision >= self.summary.revision:
@@ -397,6 +405,7 @@ class SearchState:
         Gathered: _take_gathered,
         Judged: _take_judged,
         Arbitrated: _take_arbitrated,
+        ItemsFetched: _take_items,
         Completed: _take_completed,
         SummaryReady: _take_summary,
         SpreadsheetReady: _take_spreadsheet,

@@ -93,7 +93,7 @@ class Verdict(Value):
     """Matched words / words of the objeto."""
     matched_terms: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
-    """Literal substrings of the bid's text."""
+    """Literal substrings of the bid's text, or of one of its items where those decided."""
     reasons: tuple[str, ...] = ()
     """Portuguese sentences, shown as written."""
     trace: tuple[str, ...] = ()

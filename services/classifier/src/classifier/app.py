@@ -36,7 +36,7 @@ def build(settings: ClassifierSettings | None = None) -> Service:
     arbiter = _arbiter(settings, llm) if llm is not None else None
     bus.handle(
         CLASSIFIER_ARBITRATE,
-        partial(handlers.arbitrate, arbiter=arbiter, llm_on=partial(levers.on, Flag.LLM_ARBITRATION)),
+        partial(handlers.arbitrate, bench=bench, arbiter=arbiter, llm_on=partial(levers.on, Flag.LLM_ARBITRATION)),
     )
     return Service(name="classifier", bus=bus, parts=(_open(llm),) if llm is not None else (), levers=levers)
 

@@ -26,6 +26,7 @@ from classifier.domain.arbitration import (
 )
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from contracts.classification import AcceptedBid, RejectedBid, UncertainBid
+from contracts.fetch import Item
 from contracts.verdict import Lens
 from servicekit.clock import Clock
 from servicekit.logs import log
@@ -102,23 +103,26 @@ class Arbiter:
         self._cache = OpinionCache(limits.held)
         self._places = asyncio.Semaphore(limits.at_once)
 
-    async def decide(self, uncertain: UncertainBid, lens: Lens, *, by: datetime) -> AcceptedBid | RejectedBid | Why:
+    async def decide(
+        self, uncertain: UncertainBid, lens: Lens, *, by: datetime, items: Sequence[Item] = ()
+    ) -> AcceptedBid | RejectedBid | Why:
         """The verdict on one bid, or why there is none; never later than `by`, never an exception of the model's."""
         bid = uncertain.sighted.bid
-        key = cache_key(bid, lens, model=self._reader.model)
+        key = cache_key(bid, lens, model=self._reader.model, items=items)
         opinion = self._cache.get(key)
         if opinion is None:
             try:
                 async with asyncio.timeout(max(0.0, (by - self._clock()).total_seconds())):
                     async with self._places:
-                        asked = self._cache.get(key) or await self._ask(question(bid, lens, briefs=self._briefs))
+                        messages = question(bid, lens, briefs=self._briefs, items=items)
+                        asked = self._cache.get(key) or await self._ask(messages)
             except TimeoutError:
                 return Why.LATE
             if isinstance(asked, Why):
                 return asked
             opinion = asked
             self._cache.put(key, opinion)
-        return ruled(opinion, uncertain) or Why.OPEN
+        return ruled(opinion, uncertain, items=items) or Why.OPEN
 
     async def _ask(self, messages: list[dict[str, str]]) -> Opinion | Why:
         for _ in range(_TRIES):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from classifier.arbiter import Arbiter
+from classifier.domain.items import inspect, ruled_by_items
 from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
 from classifier.domain.verdicts import Outcome, judge_bid
@@ -80,22 +81,50 @@ async def _outcomes(command: JudgeBids, bench: Bench, *, viability: bool) -> lis
 
 
 async def arbitrate(
-    command: ArbitrateBids, _delivery: Delivery, *, arbiter: Arbiter | None, llm_on: Callable[[], bool] = _always
+    command: ArbitrateBids,
+    _delivery: Delivery,
+    *,
+    bench: Bench,
+    arbiter: Arbiter | None,
+    llm_on: Callable[[], bool] = _always,
 ) -> AsyncIterator[Outgoing]:
-    """Asks about each bid on its own, all at once; what is not answered by the deadline stays open for the rules."""
-    verdicts: list[AcceptedBid | RejectedBid] = []
-    if arbiter is not None and llm_on():
+    """Items decide first; what they leave open a model is asked about, each bid on its own and all at once.
+
+    What is not answered by the deadline stays open for the rules.
+    """
+    verdicts, left = _by_items(command, bench=bench)
+    if arbiter is not None and command.ask_model and left and llm_on():
+        items = dict(command.items)
         decided = await asyncio.gather(
-            *(arbiter.decide(bid, command.lens, by=command.deadline) for bid in command.bids)
-        )  # fmt: skip
-        verdicts = [each for each in decided if isinstance(each, AcceptedBid | RejectedBid)]
-        left = Counter(str(each) for each in decided if not isinstance(each, AcceptedBid | RejectedBid))
-        log.info("arbitrated", bids=len(decided), accepted=sum(isinstance(v, AcceptedBid) for v in verdicts), left=left)
+            *(
+                arbiter.decide(bid, command.lens, items=items.get(bid.sighted.bid.id, ()), by=command.deadline)
+                for bid in left
+            )
+        )
+        verdicts += [each for each in decided if isinstance(each, AcceptedBid | RejectedBid)]
+        why = Counter(str(each) for each in decided if not isinstance(each, AcceptedBid | RejectedBid))
+        log.info("arbitrated", bids=len(decided), accepted=sum(isinstance(v, AcceptedBid) for v in decided), left=why)
     fact = Arbitrated(
         search_id=command.search_id, batch=command.batch,
         accepted=tuple(_only(AcceptedBid, verdicts)), rejected=tuple(_only(RejectedBid, verdicts)),
     )  # fmt: skip
     yield ARBITRATED.message(fact, search_id=fact.search_id, batch=fact.batch)
+
+
+def _by_items(command: ArbitrateBids, *, bench: Bench) -> tuple[list[AcceptedBid | RejectedBid], list[UncertainBid]]:
+    """The verdicts that items give, and the bids that they leave open."""
+    own = bench.own_terms.of(command.lens.terms) if command.lens.terms else None
+    items = dict(command.items)
+    verdicts: list[AcceptedBid | RejectedBid] = []
+    left: list[UncertainBid] = []
+    for bid in command.bids:
+        inspection = inspect(items.get(bid.sighted.bid.id, ()), command.lens, judge=bench.judge, own=own)
+        verdict = ruled_by_items(inspection, bid)
+        if verdict is None:
+            left.append(bid)
+        else:
+            verdicts.append(verdict)
+    return verdicts, left
 
 
 def _count(outcome: Outcome) -> None:

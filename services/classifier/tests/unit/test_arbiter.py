@@ -12,7 +12,9 @@ from classifier.adapters.catalogue_files import load_briefs
 from classifier.arbiter import Arbiter, Limits, OpinionCache, Why
 from classifier.domain.arbitration import LlmAway, Opinion, Said
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
+from classifier.handlers import Bench
 from contracts.classification import AcceptedBid, ArbitrateBids, RejectedBid, UncertainBid, Zone
+from contracts.fetch import Item
 from contracts.subjects import ARBITRATED
 from contracts.verdict import Confidence, Lens, RelevanceSource, Verdict
 from contracts.when import UtcDatetime
@@ -131,11 +133,11 @@ class TestOpinionCache:
 
 
 class TestArbitrate:
-    async def answered(self, command: ArbitrateBids, judge: Arbiter | None) -> Any:
+    async def answered(self, command: ArbitrateBids, judge: Arbiter | None, bench: Bench) -> Any:
         delivery = Delivery(
             subject="work.classifier.arbitrate.v1", sequence=1, attempt=1, correlation_id="c", stopping=asyncio.Event()
         )
-        (out,) = [out async for out in handlers.arbitrate(command, delivery, arbiter=judge)]
+        (out,) = [out async for out in handlers.arbitrate(command, delivery, bench=bench, arbiter=judge)]
         return ARBITRATED.decode(out.body)
 
     def command(self, bids: list[UncertainBid], now: Any) -> ArbitrateBids:
@@ -143,15 +145,30 @@ class TestArbitrate:
             search_id="0" * 32, batch="llm-1", bids=tuple(bids), lens=LENS, deadline=now + timedelta(seconds=5)
         )
 
-    async def test_lets_one_failure_hurt_no_other_bid(self, make_bid: Any, now: Any) -> None:
+    async def test_lets_one_failure_hurt_no_other_bid(self, make_bid: Any, now: Any, bench: Bench) -> None:
         no = Said(json.dumps({**YES, "classe": "irrelevante"}), 1, 1)
         judge = arbiter(FakeReader(SAY_YES, LlmAway("llm.timeout"), no), now)
         bids = [open_bid(make_bid, n, f"jalecos {n}") for n in (1, 2, 3)]
-        fact = await self.answered(self.command(bids, now), judge)
+        fact = await self.answered(self.command(bids, now), judge, bench)
         assert [a.sighted.bid.id for a in fact.accepted] == [bids[0].sighted.bid.id]
         assert [r.id for r in fact.rejected] == [bids[2].sighted.bid.id]
         assert isinstance(fact.rejected[0], RejectedBid)
 
-    async def test_answers_empty_without_a_model_so_that_nobody_waits(self, make_bid: Any, now: Any) -> None:
-        fact = await self.answered(self.command([open_bid(make_bid)], now), None)
+    async def test_lets_items_decide_before_the_model_is_asked(self, make_bid: Any, now: Any, bench: Bench) -> None:
+        bids = [open_bid(make_bid, n, f"material {n}") for n in (1, 2)]
+        shirts = (Item(numero=1, descricao="Camiseta de malha"),)
+        command = self.command(bids, now).model_copy(update={"items": ((bids[0].sighted.bid.id, shirts),)})
+        reader = FakeReader(Said(json.dumps({**YES, "classe": "irrelevante"}), 1, 1))
+        fact = await self.answered(command, arbiter(reader, now), bench)
+        assert [a.verdict.relevance_source for a in fact.accepted] == [RelevanceSource.ITEM_INSPECTION]
+        assert [r.id for r in fact.rejected] == [bids[1].sighted.bid.id]
+        items_alone = await self.answered(
+            command.model_copy(update={"ask_model": False}), arbiter(FakeReader(), now), bench
+        )
+        assert (len(items_alone.accepted), len(items_alone.rejected)) == (1, 0)
+
+    async def test_answers_empty_without_a_model_so_that_nobody_waits(
+        self, make_bid: Any, now: Any, bench: Bench
+    ) -> None:
+        fact = await self.answered(self.command([open_bid(make_bid)], now), None, bench)
         assert (fact.batch, fact.accepted, fact.rejected) == ("llm-1", (), ())

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from contracts.answer import Answer, Result
 from contracts.answer_codec import encode_answer
+from contracts.classification import ArbitrateBids
 from contracts.fold import SearchState
 from contracts.memory import Archive
 from contracts.report import ObjectRef
@@ -21,6 +22,7 @@ from contracts.subjects import (
     ARCHIVE,
     CLOSED,
     COMPLETED,
+    FETCH_ITEMS,
     GATHER,
     PLANNED,
     PROGRESS_STATE,
@@ -28,6 +30,7 @@ from contracts.subjects import (
 )
 from coordinator.domain.arbitrations import arbitrations
 from coordinator.domain.close import answer_of
+from coordinator.domain.inspections import inspections, item_orders
 from coordinator.domain.plan import Budgets, gathers, plan
 from coordinator.domain.stored import Held, served, settled
 from coordinator.domain.telling import completed_of, first_rows, jobs, nobody_waits, to_the_memory
@@ -43,8 +46,10 @@ PUT_AGAIN = 1.0
 """Seconds between two tries to keep an answer."""
 CLOSE_RESERVE = timedelta(seconds=5)
 """Kept from the search's deadline for merging, ranking and writing the answer."""
-ARBITRATION_WAIT = timedelta(seconds=10)
+SETTLING_WAIT = timedelta(seconds=10)
 """DESIGN 4.7: so long after the last batch is judged, and no longer."""
+ITEMS_RESERVE = timedelta(seconds=4)
+"""Kept of that for judging what the items say, and for the model."""
 REPORT_WITHIN = timedelta(seconds=240)
 """DESIGN 4.9: `closed` at the latest so long after `completed` ..."""
 CLOSED_WITHIN = timedelta(seconds=480)
@@ -111,7 +116,7 @@ async def _to_its_end(search: Followed, requested: Requested, *, budgets: Budget
         await _gather(search, requested, clock=clock)
         about(step, items_out=sum(fact.records for fact in state.gathered.values()))
     with span("enrich", **told, items_in=state.counts().uncertain) as step:
-        await _arbitrate(search, requested, clock=clock)
+        await _settle(search, requested, clock=clock)
         about(step, items_out=state.counts().uncertain)
     with span("persist", **told, items_in=state.counts().accepted) as step:
         await _complete(search, requested, clock=clock)
@@ -174,15 +179,32 @@ def _moved(state: SearchState, *, watch: UfWatch, gathered: bool) -> bool:
     )
 
 
-async def _arbitrate(search: Followed, requested: Requested, *, clock: Clock) -> None:
-    """Spend the budget on the open bids, and wait for what comes of it, but not long (DESIGN 4.7)."""
+async def _settle(search: Followed, requested: Requested, *, clock: Clock) -> None:
+    """Spend the budgets on the open bids, items first, and wait for what comes of it, but not long (DESIGN 4.7)."""
     state = search.state
-    if state.completed is not None or state.cancelled is not None or state.planned is None:
+    if state.completed is not None or state.cancelled is not None or state.planned is None or not state.uncertain():
         return
-    by = min(clock() + ARBITRATION_WAIT, requested.deadline - CLOSE_RESERVE)
-    if by <= clock():
+    by = min(clock() + SETTLING_WAIT, requested.deadline - CLOSE_RESERVE)
+    lens, planned = requested.query.lens, state.planned
+    fetched_by = by - ITEMS_RESERVE
+    inspecting = inspections(state, budget=planned.items_budget, tenant=requested.tenant, by=fetched_by)
+    if fetched_by > clock() and inspecting:
+        for each in inspecting:
+            await search.command(
+                FETCH_ITEMS.message(each, dedup=f"{each.search_id}:{each.source}:1", source=each.source)
+            )
+        wanted = {bid_id for each in inspecting for bid_id in each.bid_ids}
+        await search.until(lambda s: wanted <= s.items.keys() or s.cancelled is not None, by=fetched_by)
+    await _order(search, item_orders(state, lens, by=by), by=by, clock=clock)
+    await _order(
+        search, arbitrations(state, lens, budget=planned.arbitrations_budget, by=by), by=by, clock=clock
+    )  # fmt: skip
+
+
+async def _order(search: Followed, orders: Sequence[ArbitrateBids], *, by: datetime, clock: Clock) -> None:
+    """Have the judge look again, and wait for its answers."""
+    if not orders or by <= clock() or search.state.cancelled is not None:
         return
-    orders = arbitrations(state, requested.query.lens, budget=state.planned.arbitrations_budget, by=by)
     for order in orders:
         await search.command(ARBITRATE.message(order, dedup=f"{order.search_id}:{order.batch}:1"))
     wanted = {order.batch for order in orders}

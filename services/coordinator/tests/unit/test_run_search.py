@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from contracts.answer_codec import decode_answer
-from contracts.classification import Arbitrated, RejectedBid, RejectReason
+from contracts.classification import AcceptedBid, Arbitrated, RejectedBid, RejectReason
 from contracts.events import EventName, events_of
-from contracts.fetch import SliceStatus
+from contracts.fetch import Item, ItemsFetched, SliceStatus
 from contracts.fold import SearchState
 from contracts.places import UF
 from contracts.report import ObjectRef, SpreadsheetReady, Summary, SummaryReady
@@ -24,7 +24,7 @@ from coordinator.handlers import run_search
 from servicekit.bus import Delivery
 from servicekit.errors import Unavailable
 
-BUDGETS = Budgets(per_source=timedelta(seconds=180), consolidation=timedelta(seconds=300))
+BUDGETS = Budgets(per_source=timedelta(seconds=180), consolidation=timedelta(seconds=300), items=0)
 REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
 FILE = ObjectRef(bucket="FILES", name="f", size=1, sha256="0")
 WORLD = (
@@ -230,6 +230,40 @@ class TestRunSearch:
 
         assert search.names() == ["planned", "completed", "closed"]
         assert search.state.closed.at <= REQUEST.created_at + timedelta(seconds=480)
+
+    async def test_has_the_items_of_open_bids_looked_at_before_it_asks_a_model(self):
+        verdicts = judged("a", accepted=(1,), uncertain=(2, 3))
+        search = FakeSearch([WORLD[0], verdicts, WORLD[2], *WORLD[3:]])
+        send, (looked, left) = search.command, verdicts.uncertain
+        shirts = (Item(numero=1, descricao="Camiseta"),)
+
+        async def command(outgoing):
+            await send(outgoing)
+            if outgoing.topic.name == "items":
+                for bid_id in outgoing.value.bid_ids:
+                    mine = shirts if bid_id == looked.sighted.bid.id else None
+                    search.world.insert(0, ItemsFetched(search_id=SEARCH_ID, bid_id=bid_id, items=mine))
+            if outgoing.topic.name == "arbitrate":
+                of_items = outgoing.value.batch.startswith("items-")
+                taken = (AcceptedBid(sighted=looked.sighted, verdict=looked.verdict),) if of_items else ()
+                search.world.insert(0, Arbitrated(search_id=SEARCH_ID, batch=outgoing.value.batch, accepted=taken))
+
+        search.command = command
+        await run(search, budgets=replace(BUDGETS, items=20, arbitrations=20))
+
+        assert [c.topic.name for c in search.commands][:4] == ["gather", "items", "arbitrate", "arbitrate"]
+        of_items, of_model = (c.value for c in search.commands[2:4])
+        assert (of_items.ask_model, [b.sighted.bid.id for b in of_items.bids]) == (False, [looked.sighted.bid.id])
+        assert (of_model.ask_model, [b.sighted.bid.id for b in of_model.bids]) == (True, [left.sighted.bid.id])
+        assert search.state.completed.llm_pending == 1
+        assert search.state.completed.at == NOW
+
+    async def test_waits_for_items_that_never_come_within_the_ten_seconds(self):
+        search = FakeSearch([WORLD[0], judged("a", accepted=(1,), uncertain=(2,)), WORLD[2]])
+        await run(search, budgets=replace(BUDGETS, items=20, arbitrations=20))
+
+        assert search.state.completed.at == NOW + timedelta(seconds=10)
+        assert next(c for c in search.commands if c.topic.name == "items").value.deadline == NOW + timedelta(seconds=6)
 
     async def test_gives_open_bids_to_a_model_and_waits_for_what_comes_of_it(self):
         open_bid = judged("a", accepted=(1,), uncertain=(2,))

@@ -6,7 +6,7 @@ instruction. Only quotes that stand literally in the bid count, and without one 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -14,13 +14,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.classification import AcceptedBid, RejectedBid, RejectReason, UncertainBid, Zone
+from contracts.fetch import Item
 from contracts.sectors import SECTORS
 from contracts.values import Licitacao
 from contracts.verdict import Confidence, Lens, RelevanceSource
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Raised whenever the instruction, the fields or the schema change: older opinions are then asked for again."""
 MAX_TEXT = 4_000
+MAX_ITEMS = 20
+ITEM_TEXT = 120
 MAX_QUOTES = 3
 MAX_TOKENS = 150
 ZERO_MATCH_CAP = 70
@@ -89,21 +92,29 @@ Briefs = Mapping[str, tuple[str, str]]
 """Per sector, what it takes in and what it leaves out."""
 
 
-def question(bid: Licitacao, lens: Lens, *, briefs: Briefs) -> list[dict[str, str]]:
+def question(bid: Licitacao, lens: Lens, *, briefs: Briefs, items: Sequence[Item] = ()) -> list[dict[str, str]]:
     """The messages: the instruction, the same for every bid, and the data."""
     data: dict[str, Any] = {"setor": SECTORS[lens.sector] if lens.sector is not None else ", ".join(lens.terms)}
     if lens.sector is not None:
         data["inclui"], data["exclui"] = briefs[lens.sector]
     data["licitacao"] = {"objeto": bid.objeto[:MAX_TEXT], "modalidade": bid.modalidade.nome}
+    if items:
+        data["licitacao"]["itens"] = shown(items)
     return [
         {"role": "system", "content": INSTRUCTION},
         {"role": "user", "content": json.dumps(data, ensure_ascii=False)},
     ]
 
 
-def cache_key(bid: Licitacao, lens: Lens, *, model: str) -> str:
+def shown(items: Sequence[Item]) -> list[str]:
+    """What a model is shown of the items: the first ones, cut short."""
+    return [item.descricao[:ITEM_TEXT] for item in items[:MAX_ITEMS]]
+
+
+def cache_key(bid: Licitacao, lens: Lens, *, model: str, items: Sequence[Item] = ()) -> str:
     """Equal content, sector or terms, prompt and model: equal question."""
     parts = [PROMPT_VERSION, model, lens.sector or "", *sorted(lens.terms), bid.objeto, bid.modalidade.nome]
+    parts += shown(items)
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
@@ -112,14 +123,14 @@ def parsed(content: str) -> Opinion:
     return Opinion.model_validate_json(content)
 
 
-def literal(quotes: list[str], text: str) -> tuple[str, ...]:
-    """The quotes that stand in the text as written, each once."""
+def literal(quotes: list[str], *texts: str) -> tuple[str, ...]:
+    """The quotes that stand in one of the texts as written, each once."""
     return tuple(
-        dict.fromkeys(q for q in quotes if len(q.strip()) >= _SHORTEST_QUOTE and q in text)
-    )[:MAX_QUOTES]  # fmt: skip
+        dict.fromkeys(q for q in quotes if len(q.strip()) >= _SHORTEST_QUOTE and any(q in text for text in texts))
+    )[:MAX_QUOTES]
 
 
-def ruled(opinion: Opinion, uncertain: UncertainBid) -> AcceptedBid | RejectedBid | None:
+def ruled(opinion: Opinion, uncertain: UncertainBid, *, items: Sequence[Item] = ()) -> AcceptedBid | RejectedBid | None:
     """The verdict that follows; None leaves the bid open for the rules."""
     if opinion.precisa_mais_dados:
         return None
@@ -127,7 +138,7 @@ def ruled(opinion: Opinion, uncertain: UncertainBid) -> AcceptedBid | RejectedBi
     if opinion.classe == "irrelevante":
         reason = opinion.motivo_exclusao.strip()[:200]
         return RejectedBid(id=sighted.bid.id, seen_at=sighted.seen_at, reason=RejectReason.LLM, detail=reason)
-    evidence = literal(opinion.evidencias, sighted.bid.objeto)
+    evidence = literal(opinion.evidencias, sighted.bid.objeto, *shown(items))
     if not evidence:
         return None
     score = min(opinion.confianca, ZERO_MATCH_CAP) if uncertain.zone is Zone.ZERO_MATCH else opinion.confianca

@@ -34,7 +34,7 @@ def judge_bid(
     bid = sighted.bid
     if (left_out := outside(bid, lens)) is not None:
         return RejectedBid(id=bid.id, seen_at=sighted.seen_at, reason=left_out[0], detail=left_out[1])
-    reading, finding = _found(bid.objeto, lens=lens, judge=judge, own=own)
+    reading, finding = found_in(bid.objeto, lens=lens, judge=judge, own=own)
     if finding.reject is not None:
         return RejectedBid(id=bid.id, seen_at=sighted.seen_at, reason=finding.reject, detail=finding.detail)
     value_range = judge.catalogue.sectors[lens.sector].value_range if lens.sector is not None else None
@@ -45,7 +45,8 @@ def judge_bid(
     return AcceptedBid(sighted=sighted, verdict=verdict)
 
 
-def _found(objeto: str, *, lens: Lens, judge: Judge, own: OwnTerms | None) -> tuple[Reading, Finding]:
+def found_in(objeto: str, *, lens: Lens, judge: Judge, own: OwnTerms | None) -> tuple[Reading, Finding]:
+    """A text read, and what the lens comes to in it."""
     if lens.sector is not None:
         reading = judge.read(objeto)
         return reading, judge.finding(reading, lens.sector)
