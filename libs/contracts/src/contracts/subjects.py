@@ -9,7 +9,20 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from contracts import access, answers, classification, control, fetch, ledger, memory, ops, report, search, sources
+from contracts import (
+    access,
+    answers,
+    classification,
+    control,
+    feedback,
+    fetch,
+    ledger,
+    memory,
+    ops,
+    report,
+    search,
+    sources,
+)
 from contracts.stored import Level
 from contracts.values import Source
 
@@ -305,6 +318,14 @@ STORED_BID: Topic[memory.BidQuery] = Topic(
 DETAILS: Topic[fetch.DetailsQuery] = Topic(
     "details", "rpc.fetcher.details.v1", fetch.DetailsQuery, ("gateway",), ("fetcher",), reply=fetch.DetailsReply
 )
+FEEDBACK: Topic[feedback.TellFeedback] = Topic(
+    "feedback", "rpc.classifier.feedback.v1", feedback.TellFeedback, ("gateway",), ("classifier",),
+    reply=feedback.FeedbackReply,
+)  # fmt: skip
+FEEDBACK_PATTERNS: Topic[feedback.PatternsQuery] = Topic(
+    "feedback_patterns", "rpc.classifier.feedback_patterns.v1", feedback.PatternsQuery, ("gateway",), ("classifier",),
+    reply=feedback.PatternsReply,
+)  # fmt: skip
 
 RETRY: Topic[ops.RetryLetter] = Topic(
     "retry", "rpc.services.retry.v1", ops.RetryLetter, ("gateway",),
@@ -317,7 +338,7 @@ COMMANDS: tuple[Topic[Any], ...] = (
 )  # fmt: skip
 CORE: tuple[Topic[Any], ...] = (
     SOURCE_SEEN, BELL, NEEDED, STORED_ANSWER, ARCHIVED, CACHE_STATE, CACHE_ENTRIES, FORGET, TOUCHED, LEDGER, FILL,
-    STORED_BID, DETAILS, RETRY,
+    STORED_BID, DETAILS, RETRY, FEEDBACK, FEEDBACK_PATTERNS,
 )  # fmt: skip
 TOLD: tuple[Topic[Any], ...] = (CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, CONTROLLED)
 TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, *TOLD, *CORE)

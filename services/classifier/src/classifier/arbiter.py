@@ -1,9 +1,12 @@
 """Asks about open bids within every bound: deadline, places at once, a day's money, and a breaker of its own.
 
-Held in this process: opinions (an LRU), money spent and breaker. Another process asks again.
+Equal questions are asked once, however many wait. A question that was begun is finished even when nobody waits any
+more: its opinion goes to the cache only. Opinions and the day's money are shared by all processes; the breaker is each
+process's own. While what is shared is away, what this process holds serves.
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +27,13 @@ from classifier.domain.arbitration import (
     question,
     ruled,
 )
-from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
+from classifier.domain.spending import LlmBreaker, Prices
+from classifier.purse import Purse
 from contracts.classification import AcceptedBid, RejectedBid, UncertainBid
 from contracts.fetch import Item
 from contracts.verdict import Lens
 from servicekit.clock import Clock
+from servicekit.errors import DependencyAway
 from servicekit.logs import log
 from servicekit.telemetry.measures import LLM_CALLS, LLM_SECONDS, LLM_TOKENS, LLM_USD
 
@@ -90,17 +95,38 @@ class OpinionCache:
             self._held.popitem(last=False)
 
 
+class KeptOpinions(Protocol):
+    """Opinions over all processes; raises DependencyAway."""
+
+    async def get(self, key: str) -> Opinion | None:
+        """What was said of this question."""
+
+    async def put(self, key: str, opinion: Opinion, *, now: datetime) -> None:
+        """Remember it."""
+
+
+@dataclass
+class _Question:
+    """One question on its way, for all who wait for it."""
+
+    task: asyncio.Task[Opinion | Why]
+    waiting: int = 0
+    begun: bool = False
+
+
 class Arbiter:
     """One per process."""
 
     def __init__(
-        self, reader: Reader, *, briefs: Briefs, limits: Limits, budget: DailyBudget, prices: Prices,
-        breaker: LlmBreaker, clock: Clock,
+        self, reader: Reader, *, briefs: Briefs, limits: Limits, purse: Purse, prices: Prices,
+        breaker: LlmBreaker, clock: Clock, kept: KeptOpinions | None = None,
     ) -> None:  # fmt: skip
-        """Nothing is asked yet."""
+        """Nothing is asked yet. Without `kept` opinions live as long as this process."""
         self._reader, self._briefs, self._limits = reader, briefs, limits
-        self._budget, self._prices, self._breaker, self._clock = budget, prices, breaker, clock
+        self._purse, self._prices, self._breaker, self._clock = purse, prices, breaker, clock
         self._cache = OpinionCache(limits.held)
+        self._kept = kept
+        self._asking: dict[str, _Question] = {}
         self._places = asyncio.Semaphore(limits.at_once)
 
     async def decide(
@@ -109,20 +135,65 @@ class Arbiter:
         """The verdict on one bid, or why there is none; never later than `by`, never an exception of the model's."""
         bid = uncertain.sighted.bid
         key = cache_key(bid, lens, model=self._reader.model, items=items)
-        opinion = self._cache.get(key)
+        opinion: Opinion | Why | None = self._cache.get(key)
         if opinion is None:
+            question_of = self._question(key, question(bid, lens, briefs=self._briefs, items=items))
+            question_of.waiting += 1
             try:
                 async with asyncio.timeout(max(0.0, (by - self._clock()).total_seconds())):
-                    async with self._places:
-                        messages = question(bid, lens, briefs=self._briefs, items=items)
-                        asked = self._cache.get(key) or await self._ask(messages)
+                    opinion = await asyncio.shield(question_of.task)
             except TimeoutError:
                 return Why.LATE
-            if isinstance(asked, Why):
-                return asked
-            opinion = asked
+            finally:
+                question_of.waiting -= 1
+                if not question_of.waiting and not question_of.begun:
+                    question_of.task.cancel()
+        return opinion if isinstance(opinion, Why) else ruled(opinion, uncertain, items=items) or Why.OPEN
+
+    async def close(self) -> None:
+        """Let the questions under way go."""
+        tasks = [each.task for each in self._asking.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _question(self, key: str, messages: list[dict[str, str]]) -> _Question:
+        under_way = self._asking.get(key)
+        if under_way is None or under_way.task.cancelling():
+            under_way = _Question(asyncio.create_task(self._answer(key, messages)))
+            self._asking[key] = under_way
+            under_way.task.add_done_callback(lambda _: self._done(key, under_way))
+        return under_way
+
+    def _done(self, key: str, question_of: _Question) -> None:
+        if self._asking.get(key) is question_of:
+            del self._asking[key]
+
+    async def _answer(self, key: str, messages: list[dict[str, str]]) -> Opinion | Why:
+        """From memory, from what all processes keep, or from the model; bounded by the calls it may take."""
+        async with self._places:
+            if (known := await self._known(key)) is not None:
+                return known
+            self._asking[key].begun = True
+            opinion = await self._ask(messages)
+            if isinstance(opinion, Opinion):
+                self._cache.put(key, opinion)
+                await self._keep(key, opinion)
+            return opinion
+
+    async def _known(self, key: str) -> Opinion | None:
+        opinion = None
+        if self._kept is not None:
+            with contextlib.suppress(DependencyAway):  # told by the database itself
+                opinion = await self._kept.get(key)
+        if opinion is not None:
             self._cache.put(key, opinion)
-        return ruled(opinion, uncertain, items=items) or Why.OPEN
+        return opinion
+
+    async def _keep(self, key: str, opinion: Opinion) -> None:
+        if self._kept is not None:
+            with contextlib.suppress(DependencyAway):
+                await self._kept.put(key, opinion, now=self._clock())
 
     async def _ask(self, messages: list[dict[str, str]]) -> Opinion | Why:
         for _ in range(_TRIES):
@@ -140,7 +211,7 @@ class Arbiter:
     async def _call(self, messages: list[dict[str, str]]) -> Said | Why:
         most = sum(len(message["content"]) for message in messages) // _CHARACTERS_A_TOKEN
         held = self._prices.of(asked=most, answered=MAX_TOKENS)
-        if not self._budget.take(held, now=self._clock()):
+        if not await self._purse.take(held):
             LLM_CALLS.add(outcome="budget")
             return Why.BUDGET
         spent, outcome, began = held, "cut", perf_counter()
@@ -167,7 +238,7 @@ class Arbiter:
         else:
             return said
         finally:
-            self._budget.settle(held, spent)
+            await self._purse.settle(held, spent)
             LLM_CALLS.add(outcome=outcome)
             LLM_USD.add(float(spent))
             if outcome != "breaker":

@@ -11,6 +11,11 @@ from servicekit.settings import ServiceSettings
 class ClassifierSettings(ServiceSettings):
     """Settings of the classifier."""
 
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    """None: a SQLite file in the data directory."""
+    feedback_enabled: bool = Field(default=True, validation_alias="USER_FEEDBACK_ENABLED")
+    feedback_an_hour: int = Field(default=50, ge=1, validation_alias="USER_FEEDBACK_RATE_LIMIT")
+    """What one user may write in an hour, changes and withdrawals included (D05)."""
     viability_enabled: bool = Field(default=True, validation_alias="VIABILITY_ASSESSMENT_ENABLED")
     own_terms_held: int = Field(default=256, ge=1, validation_alias="CLASSIFIER_OWN_TERMS_HELD")
     """Lenses with own terms whose automata are kept."""
@@ -22,7 +27,7 @@ class ClassifierSettings(ServiceSettings):
     llm_timeout_s: float = Field(default=8, gt=0, validation_alias="CLASSIFIER_LLM_TIMEOUT_S")
     llm_opinions_held: int = Field(default=10_000, ge=1, validation_alias="CLASSIFIER_LLM_OPINIONS_HELD")
     llm_daily_usd: Decimal = Field(default=Decimal("0.10"), ge=0, validation_alias="CLASSIFIER_LLM_DAILY_USD")
-    """Per process."""
+    """Over all processes; each counts for itself while SQL is away."""
     llm_usd_per_million_asked: Decimal = Field(
         default=Decimal("0.10"), ge=0, validation_alias="CLASSIFIER_LLM_USD_PER_MILLION_ASKED"
     )

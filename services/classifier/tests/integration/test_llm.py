@@ -13,6 +13,7 @@ from classifier.adapters.catalogue_files import load_briefs
 from classifier.adapters.llm import OpenAi
 from classifier.arbiter import Arbiter, Limits, Why
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
+from classifier.purse import Purse
 from contracts.classification import AcceptedBid, Arbitrated, RejectedBid, RejectReason, SightedBid, UncertainBid, Zone
 from contracts.fold import SearchState
 from contracts.places import UF
@@ -47,7 +48,7 @@ def arbiter(client: OpenAi, *, call: float = 5) -> Arbiter:
         client,
         briefs=load_briefs(),
         limits=Limits(at_once=8, call=timedelta(seconds=call), held=1),
-        budget=DailyBudget(Decimal(1000)),
+        purse=Purse(shared=None, own=DailyBudget(Decimal(1000)), clock=utc_now),
         prices=Prices(asked=Decimal("0.10"), answered=Decimal("0.40")),
         breaker=LlmBreaker(),
         clock=utc_now,

@@ -13,12 +13,14 @@ from classifier.arbiter import Arbiter, Limits, OpinionCache, Why
 from classifier.domain.arbitration import LlmAway, Opinion, Said
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from classifier.handlers import Bench
+from classifier.purse import Purse
 from contracts.classification import AcceptedBid, ArbitrateBids, RejectedBid, UncertainBid, Zone
 from contracts.fetch import Item
 from contracts.subjects import ARBITRATED
 from contracts.verdict import Confidence, Lens, RelevanceSource, Verdict
 from contracts.when import UtcDatetime
 from servicekit.bus import Delivery
+from servicekit.errors import DependencyAway
 
 LENS = Lens(sector="vestuario")
 YES = {
@@ -51,15 +53,57 @@ def now(make_bid: Any) -> UtcDatetime:
     return seen
 
 
-def arbiter(reader: FakeReader, now: Any, *, usd: str = "1", failures: int = 5, call: float = 5) -> Arbiter:
+class SlowReader(FakeReader):
+    """Answers once it is let."""
+
+    def __init__(self, *answers: Said | Exception) -> None:
+        super().__init__(*answers)
+        self.go = asyncio.Event()
+
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> Said:
+        self.asked += 1
+        await self.go.wait()
+        self.asked -= 1
+        return await super().ask(messages)
+
+
+class FakeOpinions:
+    """What all processes keep, here in memory."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.held: dict[str, Opinion] = {}
+        self.told, self.away = asyncio.Event(), away
+
+    async def get(self, key: str) -> Opinion | None:
+        if self.away:
+            raise DependencyAway("sql", "sql: gone")
+        return self.held.get(key)
+
+    async def put(self, key: str, opinion: Opinion, *, now: UtcDatetime) -> None:
+        if self.away:
+            raise DependencyAway("sql", f"sql: gone at {now}")
+        self.held[key] = opinion
+        self.told.set()
+
+
+def arbiter(
+    reader: FakeReader,
+    now: Any,
+    *,
+    usd: str = "1",
+    failures: int = 5,
+    call: float = 5,
+    kept: FakeOpinions | None = None,
+) -> Arbiter:
     return Arbiter(
         reader,
         briefs=load_briefs(),
         limits=Limits(at_once=4, call=timedelta(seconds=call), held=100),
-        budget=DailyBudget(Decimal(usd)),
+        purse=Purse(shared=None, own=DailyBudget(Decimal(usd)), clock=lambda: now),
         prices=Prices(asked=Decimal("0.10"), answered=Decimal("0.40")),
         breaker=LlmBreaker(failures=failures),
         clock=lambda: now,
+        kept=kept,
     )
 
 
@@ -115,6 +159,39 @@ class TestArbiter:
     async def test_asks_nobody_after_the_deadline(self, make_bid: Any, now: Any) -> None:
         reader = FakeReader(SAY_YES, hangs=True)
         assert await arbiter(reader, now).decide(open_bid(make_bid), LENS, by=now) is Why.LATE
+
+    async def test_asks_one_question_for_all_who_wait_for_it(self, make_bid: Any, now: Any) -> None:
+        reader = FakeReader(SAY_YES)
+        judge, by = arbiter(reader, now), now + timedelta(seconds=5)
+        said = await asyncio.gather(*(judge.decide(open_bid(make_bid, n), LENS, by=by) for n in range(1, 9)))
+        assert all(isinstance(each, AcceptedBid) for each in said)
+        assert reader.asked == 1
+
+    async def test_keeps_an_answer_that_comes_after_the_search_for_the_next(self, make_bid: Any, now: Any) -> None:
+        reader, kept = SlowReader(SAY_YES), FakeOpinions()
+        judge = arbiter(reader, now, kept=kept)
+        late = await judge.decide(open_bid(make_bid), LENS, by=now + timedelta(milliseconds=20))
+        assert late is Why.LATE
+        reader.go.set()
+        async with asyncio.timeout(5):
+            await kept.told.wait()
+        another = arbiter(FakeReader(LlmAway("llm.status_500")), now, kept=kept)
+        assert isinstance(await another.decide(open_bid(make_bid), LENS, by=now + timedelta(seconds=5)), AcceptedBid)
+
+    async def test_never_begins_a_question_that_nobody_waits_for(self, make_bid: Any, now: Any) -> None:
+        reader = SlowReader(SAY_YES)
+        judge = arbiter(reader, now)
+        bids = [open_bid(make_bid, n, f"jalecos {n}") for n in range(1, 9)]
+        by = now + timedelta(milliseconds=20)
+        assert await asyncio.gather(*(judge.decide(bid, LENS, by=by) for bid in bids)) == [Why.LATE] * 8
+        reader.go.set()
+        await judge.close()
+        assert reader.asked == 4  # as many as may be asked at once
+
+    async def test_goes_on_while_what_is_kept_is_away(self, make_bid: Any, now: Any) -> None:
+        kept = FakeOpinions(away=True)
+        judge = arbiter(FakeReader(SAY_YES), now, kept=kept)
+        assert isinstance(await judge.decide(open_bid(make_bid), LENS, by=now + timedelta(seconds=5)), AcceptedBid)
 
     async def test_ends_a_call_that_hangs(self, make_bid: Any, now: Any) -> None:
         reader = FakeReader(SAY_YES, hangs=True)

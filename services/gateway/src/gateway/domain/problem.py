@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "key.missing": Kind(401, "Chave ausente", "Informe a chave em Authorization: Bearer ou entre pelo link de acesso."),
     "key.wrong": Kind(401, "Chave inválida", "A chave informada não é reconhecida."),
     "scope.missing": Kind(403, "Sem permissão", "A chave não tem permissão para este endereço."),
+    "feedback.off": Kind(403, "Avaliações desligadas", "Neste sistema as avaliações estão desligadas."),
     "route.not_found": Kind(404, "Endereço inexistente", "Não há nada neste endereço."),
     "search.not_found": Kind(404, "Busca não encontrada", "Não há busca com este identificador."),
     "letter.not_found": Kind(404, "Mensagem não encontrada", "Não há mensagem abandonada com este número."),
@@ -77,6 +78,7 @@ KINDS: Mapping[str, Kind] = {
     "searches.too_many": Kind(
         429, "Buscas demais ao mesmo tempo", "Há buscas demais em andamento; espere uma terminar ou cancele uma."
     ),
+    "feedback.too_many": Kind(429, "Avaliações demais", "Há avaliações demais desta chave na última hora."),
     "streams.too_many": Kind(429, "Muitas conexões", "Você tem conexões demais acompanhando buscas; feche alguma."),
     "saved.too_many": Kind(422, "Limite atingido", "Há buscas salvas demais; apague uma antes de salvar outra."),
     "internal": Kind(500, "Erro interno", "Algo falhou do nosso lado; o erro foi registrado."),
