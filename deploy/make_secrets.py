@@ -99,6 +99,7 @@ def compose(profile: str) -> str:
             "NATS_REPLICAS": "3",
             "POSTGRES_PASSWORD": postgres,
             "CACHE_DATABASE_URL": database,
+            "CLASSIFIER_DATABASE_URL": database,
             "GATEWAY_DATABASE_URL": database,
             "REDIS_PASSWORD": redis,
             "REDIS_URL": f"redis://:{redis}@redis:6379/0",
@@ -116,6 +117,7 @@ def kubernetes() -> str:
     shared = {"REDIS_URL": f"redis://:{quote(redis)}@{REDIS}/0"}
     own: dict[str, dict[str, str]] = {
         "cache": {"DATABASE_URL": database, **shared},
+        "classifier": {"DATABASE_URL": database},
         "fetcher": shared,
         "gateway": {"DATABASE_URL": database, "FAROL_API_KEY": api_key(), "GATEWAY_KEYS_SECRET": password(), **shared},
     }
