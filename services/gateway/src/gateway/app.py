@@ -1,12 +1,14 @@
 """Settings to parts to a service: what serves HTTP and what it stands on."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 
 from contracts.ops import BreakerChanged, Heartbeat
 from contracts.sources import SourceSeen
 from contracts.subjects import (
     ALERT,
+    BREAKER_CHANGED,
     COMPLETED,
     GATEWAY_BREAKER,
     HEARTBEAT,
@@ -18,6 +20,7 @@ from contracts.subjects import (
 from gateway import page
 from gateway.adapters.cockpit import Cockpit
 from gateway.adapters.keyring import Keyring, secret_in
+from gateway.adapters.memory import StoredAnswers
 from gateway.adapters.searches import Searches
 from gateway.adapters.server import HttpServer
 from gateway.adapters.sql.audits import SqlAudit
@@ -38,6 +41,7 @@ from gateway.http import create_http
 from gateway.routes import metrics
 from gateway.routes.ports import Desk
 from gateway.settings import GatewaySettings
+from servicekit.answer_files import AnswerFiles
 from servicekit.bus import Bus, Delivery
 from servicekit.chain import TimeoutChain
 from servicekit.clock import utc_now
@@ -47,8 +51,11 @@ from servicekit.health import disk
 from servicekit.levers import Levers
 from servicekit.service import Service
 from servicekit.settings import TelemetrySettings
+from servicekit.shared.answers import Rules, SharedAnswers
 from servicekit.sql.database import Database
 from servicekit.telemetry.measures import SSE_CLIENTS
+
+PRUNE = timedelta(hours=1)
 
 
 def build(settings: GatewaySettings | None = None) -> Service:
@@ -69,22 +76,30 @@ def build(settings: GatewaySettings | None = None) -> Service:
 
     bus.listen(HEARTBEAT, beat)
     bus.listen(ALERT, watcher.heard)
-    feed = SearchFeed(bus, tap=partial(_heard, traffic, board))
+    shared = SharedAnswers(
+        settings.redis_url,
+        rules=Rules(most=settings.most_refreshes, lasts=timedelta(seconds=settings.refresh_timeout)),
+    )
+    memory = StoredAnswers(shared=shared, bus=bus, files=AnswerFiles(settings.data_dir / "served"), clock=utc_now)
+    feed = SearchFeed(bus, tap=lambda *fact: _heard(traffic, board, known, *fact))
     known = Searches(
         bus=bus,
         feed=feed,
         clock=utc_now,
         capacity=settings.watched_searches,
         rules=StreamRules(ping=settings.stream_ping, life=settings.stream_life),
+        memory=memory,
     )
     SSE_CLIENTS.follow(lambda: known.streams)
     seen, circuits = Seen(), SqlCircuits(database)
+    bus.listen(BREAKER_CHANGED, partial(_source_changed, memory))
     bus.handle(GATEWAY_BREAKER, partial(_kept, circuits))
     bus.listen(SOURCE_SEEN, partial(_seen, seen))
     levers = Levers(bus)
     desk = Desk(
         publisher=bus,
         asker=bus,
+        memory=memory,
         searches=known,
         key=key,
         clock=utc_now,
@@ -115,11 +130,15 @@ def build(settings: GatewaySettings | None = None) -> Service:
         before_shutdown=known.end_streams,
         headers_within=settings.headers_within,
     )
-    jobs = (Every(LOOK, watcher.look, name="watch"), Every(EVERY, watcher.snapshot, name="snapshot"))
+    jobs = (
+        Every(PRUNE, memory.prune, name="served_answers"),
+        Every(LOOK, watcher.look, name="watch"),
+        Every(EVERY, watcher.snapshot, name="snapshot"),
+    )
     service = Service(
         name="gateway",
         bus=bus,
-        parts=(feed, database, known, *jobs, server),
+        parts=(feed, database, shared, memory, known, *jobs, server),
         levers=levers,
         helpful={"sql": database.check, "disk": disk(settings.data_dir)},
     )
@@ -136,8 +155,13 @@ async def _seen(seen: Seen, told: SourceSeen) -> None:
     seen.hear(told)
 
 
-def _heard(traffic: Traffic, board: Board, subject: str, sequence: int, body: bytes) -> None:
+async def _source_changed(memory: StoredAnswers, change: BreakerChanged) -> None:
+    memory.heard(change)
+
+
+def _heard(traffic: Traffic, board: Board, known: Searches, subject: str, sequence: int, body: bytes) -> None:
     now = utc_now()
+    known.heard(subject, body)
     traffic.hear(subject, sequence, body, now=now)
     if (topic := fact_topic(subject)) is COMPLETED:
         board.hear_end(topic.decode(body).status, now=now)

@@ -28,6 +28,11 @@ class GatewaySettings(ServiceSettings):
     stream_ping: timedelta = Field(default=timedelta(seconds=15), validation_alias="GATEWAY_STREAM_PING")
     stream_life: timedelta = Field(default=timedelta(minutes=10), validation_alias="GATEWAY_STREAM_LIFE")
     prefer_wait_max: timedelta = Field(default=timedelta(seconds=60), validation_alias="GATEWAY_PREFER_WAIT_MAX")
+    redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
+    """Where stored answers are looked for first; None or empty: this process alone, then the memory's word."""
+    most_refreshes: int = Field(default=3, ge=1, validation_alias="MAX_CONCURRENT_REVALIDATIONS")
+    refresh_timeout: int = Field(default=180, ge=1, validation_alias="REVALIDATION_TIMEOUT")
+    """Seconds."""
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
     """`postgresql://...`; None or empty: a SQLite file `gateway.db` in the data directory."""
     keys_secret: SecretStr | None = Field(default=None, min_length=32, validation_alias="GATEWAY_KEYS_SECRET")

@@ -3,28 +3,48 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from pydantic import ValidationError
+
 from contracts.answer import Answer
 from contracts.answer_codec import decode_answer
+from contracts.answers import ArchiveQuery, ArchiveReply
 from contracts.fold import SearchState
 from contracts.ranking import ranked
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
-from contracts.search import Completed
+from contracts.search import Completed, Requested
 from contracts.state import JobStatus, SearchView
-from contracts.subjects import COMPLETED, PROGRESS_STATE, REQUESTED, SPREADSHEET_READY, SUMMARY_READY, Topic
+from contracts.stored import StoredAnswer
+from contracts.subjects import (
+    ARCHIVED,
+    COMPLETED,
+    PROGRESS_STATE,
+    REQUESTED,
+    SPREADSHEET_READY,
+    SUMMARY_READY,
+    Topic,
+    fact_topic,
+    search_id_of,
+)
 from contracts.values import SearchId
+from gateway.adapters.archive import facts_in
+from gateway.adapters.memory import StoredAnswers
 from gateway.adapters.stream import StreamRules, stream
 from gateway.adapters.watch import FRAME_BYTES, Watch
-from gateway.domain.events import Frame, position_of
+from gateway.domain.events import Frame, own_frame, position_of
 from gateway.domain.results import Rows
 from gateway.domain.standing import BidStanding, standing_in_answer, standing_in_search
 from servicekit.bus import Bus
-from servicekit.errors import Unavailable
+from servicekit.envelope import Stored
+from servicekit.errors import Rejected, Transient, Unavailable
 from servicekit.feed import SearchFeed
+from servicekit.logs import log
 
+ARCHIVE_WITHIN: Final = timedelta(seconds=1)
 READ_WITHIN: Final = timedelta(seconds=5)
 """No read of the log or the Object Store is waited for longer."""
 MAX_ANSWERS: Final = 16
@@ -52,6 +72,7 @@ class Searches:
         capacity: int,
         rules: StreamRules,
         frame_bytes: int = FRAME_BYTES,
+        memory: StoredAnswers | None = None,
     ) -> None:
         self._bus = bus
         self._feed = feed
@@ -61,6 +82,8 @@ class Searches:
         self._frame_bytes = frame_bytes
         self._watches: OrderedDict[SearchId, Watch] = OrderedDict()
         self._answers: OrderedDict[str, tuple[int, Answer]] = OrderedDict()
+        self._memory = memory
+        self._keys: OrderedDict[SearchId, str] = OrderedDict()
         self._asked: OrderedDict[SearchId, None] = OrderedDict()
         self._owners: OrderedDict[SearchId, str] = OrderedDict()
         self._stopping = False
@@ -91,6 +114,48 @@ class Searches:
         while len(self._asked) > ASKED_HERE:
             self._asked.popitem(last=False)
 
+    def heard(self, subject: str, body: bytes) -> None:
+        """A fact of any search has passed: whoever listens to a search of the same key is told of a newer answer."""
+        topic = fact_topic(subject)
+        if topic is REQUESTED:
+            self._heard_requested(body)
+        elif topic is COMPLETED and (key := self._keys.pop(search_id_of(subject), None)):
+            self._revalidate(search_id_of(subject), key, body)
+
+    def _heard_requested(self, body: bytes) -> None:
+        with suppress(ValidationError):
+            requested = REQUESTED.decode(body)
+            if requested.stored is None or requested.refresh:
+                self._keys[requested.search_id] = requested.query.key
+                while len(self._keys) > ASKED_HERE:
+                    self._keys.popitem(last=False)
+
+    def _revalidate(self, search_id: SearchId, key: str, body: bytes) -> None:
+        others = [
+            watch
+            for sid, watch in self._watches.items()
+            if sid != search_id
+            and watch.listeners
+            and watch.state.requested is not None
+            and watch.state.requested.query.key == key
+        ]
+        if not others:
+            return
+        with suppress(ValidationError):
+            completed = COMPLETED.decode(body)
+            if completed.answer_ref is None or completed.answered_from is not None:
+                return
+            frame = own_frame(
+                "revalidated",
+                {
+                    "message": "Dados atualizados disponíveis", "search_id": search_id, "total": completed.total,
+                    "coverage_pct": completed.coverage.coverage_pct,
+                    "links": {"search": f"/v1/searches/{search_id}", "results": f"/v1/searches/{search_id}/results"},
+                },
+            )  # fmt: skip
+            for watch in others:
+                watch.notify(frame)
+
     def own(self, search_id: SearchId, tenant: str) -> None:
         """Remember whose a search is."""
         self._owners[search_id] = tenant
@@ -103,13 +168,15 @@ class Searches:
             self._owners.move_to_end(search_id)
             return self._owners[search_id]
         requested = await self._last(REQUESTED, search_id=search_id)
-        if requested is None:
-            return None
-        self.own(search_id, requested.tenant)
-        return requested.tenant
+        tenant = requested.tenant if requested else (await self._archived(search_id)).tenant
+        if tenant is not None:
+            self.own(search_id, tenant)
+        return tenant
 
     async def view(self, search_id: SearchId) -> SearchView | None:
         """The HTTP state; None when nobody asked for such a search."""
+        if (local := self._local(search_id)) is not None:
+            return local.view(self._clock())
         if search_id not in self._watches and (cold := await self._cold_view(search_id)) is not None:
             return cold
         watch = await self._watch(search_id)
@@ -125,15 +192,20 @@ class Searches:
 
     async def rows(self, search_id: SearchId) -> Rows | None:
         """Every row: from the answer once there is one, from the live fold before; None for an unknown search."""
-        answer = await self.answer(search_id)
-        if answer is not None:
+        local = self._local(search_id)
+        if local is not None and local.requested is not None:
+            return await self._stored_rows(local.requested, local.view(self._clock()))
+        answer, completed = await self._finished(search_id)
+        if answer is not None and completed is not None:
             return Rows(
-                results=answer.results, revision=answer.revision, status=answer.status, final=True,
+                results=answer.results, revision=completed.revision, status=completed.status, final=True,
                 sort=answer.query.sort,
             )  # fmt: skip
         watch = await self._watch(search_id)
         if watch is None or watch.state.requested is None:
             return None
+        if watch.state.requested.stored is not None and completed is None:
+            return await self._stored_rows(watch.state.requested, watch.view(), newer=watch.state)
         sort, view = watch.state.requested.query.sort, watch.view()
         over = view.status.terminal
         results = () if watch.state.completed else ranked(watch.state.results(), sort)
@@ -152,11 +224,13 @@ class Searches:
 
     async def summary(self, search_id: SearchId, revision: int) -> SummaryReady | None:
         """The summary of one revision, if it is ready."""
-        return await self._last(SUMMARY_READY, search_id=search_id, revision=revision)
+        ready = await self._last(SUMMARY_READY, search_id=search_id, revision=revision)
+        return ready or (watch.state.summary if (watch := self._watches.get(search_id)) else None)
 
     async def spreadsheet(self, search_id: SearchId, revision: int) -> SpreadsheetReady | None:
         """Where the spreadsheet of one revision lies, if it is ready."""
-        return await self._last(SPREADSHEET_READY, search_id=search_id, revision=revision)
+        ready = await self._last(SPREADSHEET_READY, search_id=search_id, revision=revision)
+        return ready or (watch.state.spreadsheet if (watch := self._watches.get(search_id)) else None)
 
     async def file(self, ref: ObjectRef) -> bytes:
         """The bytes of a file."""
@@ -206,9 +280,12 @@ class Searches:
         """The watch of a search, its log folded; None when nobody asked for such a search."""
         watch = self._watches.get(search_id)
         if watch is None or watch.gone:
+            archived = None
             if search_id not in self._asked and await self._last(REQUESTED, search_id=search_id) is None:
-                return None
-            watch = self._open(search_id)
+                archived = await self._archive(search_id)
+                if archived is None:
+                    return None
+            watch = self._open(search_id, archived)
         self._watches.move_to_end(search_id)
         watch.touch()
         try:
@@ -221,11 +298,36 @@ class Searches:
         known = await watch.until(_is_requested, within=READ_WITHIN)
         return watch if known else None
 
-    def _open(self, search_id: SearchId) -> Watch:
+    async def _archived(self, search_id: SearchId) -> ArchiveReply:
+        """What the memory says of a search whose log is gone; nothing when nobody can say."""
+        try:
+            reply: ArchiveReply = await self._bus.request(
+                ARCHIVED, ArchiveQuery(search_id=search_id), timeout=ARCHIVE_WITHIN
+            )
+        except Unavailable as exc:
+            log.debug("archive_not_asked", search_id=search_id, why=exc.code)
+            return ArchiveReply()
+        return reply
+
+    async def _archive(self, search_id: SearchId) -> list[Stored] | None:
+        """The archived log; None when there never was one, Rejected when its time is over."""
+        reply = await self._archived(search_id)
+        if reply.closed_at is None:
+            return None
+        if reply.archive is None:
+            raise Rejected("object.expired", search_id)
+        async with asyncio.timeout(READ_WITHIN.total_seconds()):
+            packed = await self._bus.get_object(reply.archive)
+        return await asyncio.to_thread(facts_in, packed)
+
+    def _open(self, search_id: SearchId, archived: list[Stored] | None = None) -> Watch:
         current = self._watches.get(search_id)
         if current is not None and not current.gone:
             return current
-        watch = Watch(search_id, bus=self._bus, feed=self._feed, clock=self._clock, frame_bytes=self._frame_bytes)
+        watch = Watch(
+            search_id, bus=self._bus, feed=self._feed, clock=self._clock, frame_bytes=self._frame_bytes,
+            archived=archived,
+        )  # fmt: skip
         self._watches[search_id] = watch
         self._let_go_of_some(but=search_id)
         return watch
@@ -251,27 +353,67 @@ class Searches:
 
     async def answer(self, search_id: SearchId) -> Answer | None:
         """The finished answer of a search, if it has one."""
+        local = self._local(search_id)
+        if local is not None and local.requested is not None and local.requested.stored is not None:
+            return await self._answer(local.requested.stored.ref, key=local.requested.query.key)
+        return (await self._finished(search_id))[0]
+
+    async def _finished(self, search_id: SearchId) -> tuple[Answer | None, Completed | None]:
         watch = self._watches.get(search_id)
         completed = watch.state.completed if watch else None
         completed = completed or await self._completed(search_id)
+        if completed is None and watch is None and await self._last(REQUESTED, search_id=search_id) is None:
+            watch = await self._watch(search_id)
+            completed = watch.state.completed if watch else None
         if completed is None or completed.answer_ref is None:
-            return None
-        return await self._answer(completed.answer_ref)
+            return None, completed
+        asked = watch.state.requested if watch else None
+        return await self._answer(completed.answer_ref, key=asked.query.key if asked else None), completed
+
+    async def _stored_rows(self, requested: Requested, view: SearchView, newer: SearchState | None = None) -> Rows:
+        """The stored rows, with what its refresh has accepted so far before them: nothing that was shown vanishes."""
+        assert requested.stored is not None  # noqa: S101 - whoever calls has seen it
+        answer = await self._answer(requested.stored.ref, key=requested.query.key)
+        live = {row.id: row for row in newer.results()} if newer else {}
+        known = {row.id for row in answer.results} | {each for row in answer.results for each in row.also_in}
+        rows = [live.get(row.id, row) for row in answer.results]
+        rows += [row for row in live.values() if row.id not in known]
+        sort = requested.query.sort
+        return Rows(
+            results=ranked(rows, sort), revision=view.revision, status=view.status, final=view.status.terminal,
+            sort=sort,
+        )  # fmt: skip
+
+    def _local(self, search_id: SearchId) -> SearchState | None:
+        """What is known here of a search that the log does not have, or cannot be asked for."""
+        return self._memory.known(search_id) if self._memory else None
 
     async def _completed(self, search_id: SearchId) -> Completed | None:
         return await self._last(COMPLETED, search_id=search_id)
 
-    async def _answer(self, ref: ObjectRef) -> Answer:
+    async def _answer(self, ref: ObjectRef, *, key: str | None = None) -> Answer:
         kept = self._answers.get(ref.name)
         if kept is not None:
             self._answers.move_to_end(ref.name)
             return kept[1]
-        async with asyncio.timeout(READ_WITHIN.total_seconds()):
-            packed = await self._bus.get_object(ref)
-        answer = (
-            decode_answer(packed) if len(packed) <= _INLINE_BYTES else await asyncio.to_thread(decode_answer, packed)
-        )
-        self._answers[ref.name] = (len(packed), answer)
+        try:
+            if not self._bus.connected:
+                raise Unavailable("bus.away")
+            async with asyncio.timeout(READ_WITHIN.total_seconds()):
+                packed = await self._bus.get_object(ref)
+        except (Transient, Rejected, TimeoutError):
+            answer = await self._memory.answer(key, ref) if self._memory and key else None
+            if answer is None:
+                raise
+        else:
+            answer = (
+                decode_answer(packed)
+                if len(packed) <= _INLINE_BYTES
+                else await asyncio.to_thread(decode_answer, packed)
+            )
+            if self._memory is not None:
+                self._memory.serve(_head(answer, ref), packed)
+        self._answers[ref.name] = (ref.size, answer)
         while len(self._answers) > MAX_ANSWERS or sum(size for size, _ in self._answers.values()) > MAX_ANSWER_BYTES:
             self._answers.popitem(last=False)
         return answer
@@ -280,6 +422,10 @@ class Searches:
         async with asyncio.timeout(READ_WITHIN.total_seconds()):
             stored = await self._bus.last(topic.subject(**tokens))
         return None if stored is None else topic.decode(stored.body)
+
+
+def _head(answer: Answer, ref: ObjectRef) -> StoredAnswer:
+    return StoredAnswer.of(answer, key=answer.query.key, ref=ref, due_at=answer.finished_at)
 
 
 def _is_requested(state: SearchState) -> bool:

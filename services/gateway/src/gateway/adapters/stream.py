@@ -32,6 +32,7 @@ async def stream(
         yield b"retry: %d\n\n" % int(rules.retry.total_seconds() * 1000)
         ends = asyncio.get_running_loop().time() + rules.life.total_seconds()
         index = watch.folded.index_after(after)
+        noticed = len(watch.notices)
         if watch.folded.dropped and index <= watch.folded.dropped:
             async for chunk in _old(watch, after):
                 yield chunk
@@ -44,6 +45,9 @@ async def stream(
             if fresh := watch.folded.frames[start : start + _FRAMES_AT_ONCE]:
                 index += len(fresh)
                 yield _joined(fresh)
+            elif noticed < len(watch.notices):
+                noticed += 1
+                yield watch.notices[noticed - 1]
             elif watch.over:
                 return
             elif last := _last_word(watch, ends=ends, stopping=stopping):

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -85,11 +85,15 @@ class Watch:
         feed: SearchFeed,
         clock: Callable[[], datetime],
         frame_bytes: int = FRAME_BYTES,
+        archived: Sequence[Stored] | None = None,
     ) -> None:
         self.search_id = search_id
         self.listeners = 0
         self.gone = False
         """Let go by its owner: listeners come back and find a new watch."""
+        self._archived = archived
+        """The whole log of a search that the stream has let go; None: it is in the stream."""
+        self._notices: list[bytes] = []
         self._bus = bus
         self._feed = feed
         self._clock = clock
@@ -150,6 +154,16 @@ class Watch:
             pass
         return met(self.state)
 
+    @property
+    def notices(self) -> Sequence[bytes]:
+        """Events of the gateway itself, for whoever listens now."""
+        return self._notices
+
+    def notify(self, frame: bytes) -> None:
+        """Tell everyone who listens now something that is no fact of this search."""
+        self._notices.append(frame)
+        self.ring()
+
     def touch(self) -> None:
         """Someone has just asked for it: a stream or an answer may be about to begin."""
         self._touched = asyncio.get_running_loop().time()
@@ -176,7 +190,7 @@ class Watch:
     async def replay(self, *, before: int) -> list[Frame]:
         """The frames of the facts below a sequence, made anew from the log."""
         log_again = Log(self.search_id, epoch=self._folded.epoch)
-        for n, stored in enumerate(await self._bus.history(self.search_id), 1):
+        for n, stored in enumerate(await self._history(), 1):
             if stored.sequence >= before:
                 break
             log_again.take(stored)
@@ -203,8 +217,11 @@ class Watch:
             self.gone = not self.over
             self.ring()
 
+    async def _history(self) -> Sequence[Stored]:
+        return await self._bus.history(self.search_id) if self._archived is None else self._archived
+
     async def _load(self) -> None:
-        for n, stored in enumerate(await self._bus.history(self.search_id), 1):
+        for n, stored in enumerate(await self._history(), 1):
             self._folded.take(stored)
             if n % _FACTS_AT_ONCE == 0:
                 self._folded.spill()

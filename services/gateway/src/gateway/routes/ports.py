@@ -1,7 +1,7 @@
 """What the routes need of the rest; the adapters merely fit."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Protocol
@@ -13,12 +13,14 @@ from contracts.answer import Answer
 from contracts.control import Control, Flag
 from contracts.ops import BreakerChanged
 from contracts.report import ObjectRef, SpreadsheetReady, SummaryReady
+from contracts.search import Requested
 from contracts.state import SearchView
 from contracts.subjects import Outgoing, Topic
 from contracts.values import BidId, SearchId, Source
 from gateway.domain.board import Board
 from gateway.domain.circuits import Seen
 from gateway.domain.events import Frame
+from gateway.domain.hit import Hit
 from gateway.domain.keys import Caller, KeyRecord, LocalKey, Scope
 from gateway.domain.levers import Lever, Pulled
 from gateway.domain.problem import Problem
@@ -96,6 +98,25 @@ class Searches(Protocol):
 
     async def frames(self, search_id: SearchId, last_event_id: str | None) -> tuple[list[Frame], bool] | None:
         """Every event so far after an id, and whether it was the last."""
+
+
+class Memory(Protocol):
+    """Stored answers."""
+
+    async def look(self, key: str, *, force: bool) -> Hit | None:
+        """The stored answer of a key; None without one."""
+
+    def hold(self, requested: Requested, *, stored: bool) -> SearchView:
+        """Know a search that a stored answer has answered; `stored`: its request is in the log as well."""
+
+    def saved(self, key: str) -> None:
+        """A saved search asks for this key."""
+
+    async def give_up(self, key: str) -> None:
+        """The right to make an answer anew is not used."""
+
+    def run(self, errand: Coroutine[Any, Any, None]) -> None:
+        """Do it beside the request."""
 
 
 class Door(Protocol):
@@ -272,6 +293,8 @@ class Desk:
     owners: Owners = field(default_factory=OneOwner)
     keys: Keys | None = None
     """None: the local key alone."""
+    memory: Memory | None = None
+    """None: every search is made live."""
     asker: Asker | None = None
     """None: a gateway that stands alone, as in its own tests."""
     letters: Letters | None = None

@@ -20,6 +20,7 @@ from contracts.subjects import CANCELLED, REQUESTED, Outgoing
 from contracts.values import Modalidade, SearchId
 from contracts.verdict import Confidence, ViabilityLevel
 from contracts.when import day_of
+from gateway.domain.hit import Hit
 from gateway.domain.keys import Caller
 from gateway.domain.once import Begun
 from gateway.domain.problem import FieldError, Problem, invalid
@@ -36,9 +37,9 @@ from gateway.domain.results import (
 from gateway.domain.standing import Explanation
 from gateway.domain.wording import named
 from gateway.routes.describing import linked, links, problems
-from gateway.routes.ports import AtDesk, Desk, InPath, TheCaller
+from gateway.routes.ports import AtDesk, Desk, InPath, Memory, TheCaller
 from servicekit.envelope import Ack
-from servicekit.errors import DependencyAway, Unavailable
+from servicekit.errors import DependencyAway, Transient, Unavailable
 from servicekit.logs import log
 from servicekit.telemetry.tracing import about, of_search, span
 
@@ -109,7 +110,10 @@ class Wanted(Selection):
     status_code=202,
     summary="Pedir uma busca",
     responses={
-        200: {"model": SearchView, "description": "A busca terminou dentro do tempo de `Prefer: wait`."},
+        200: {
+            "model": SearchView,
+            "description": "Há uma resposta guardada, ou a busca terminou dentro do tempo de `Prefer: wait`.",
+        },
         202: {
             "description": "A busca foi aceita.",
             "headers": {"Location": {"description": "O estado da busca.", "schema": {"type": "string"}}},
@@ -136,7 +140,7 @@ async def ask(
     if effect and effect.again and (view := await _asked_before(search_id, caller, desk)):
         response.headers["Location"] = links(search_id)["self"]
         return view
-    requested = Requested(
+    asked = Requested(
         search_id=search_id,
         tenant=caller.tenant,
         query=_validated(body, search_id, now=now),
@@ -144,14 +148,22 @@ async def ask(
         deadline=now + desk.search_budget,
         correlation_id=request.state.correlation_id,
     )
-    await _admit(requested, request, desk)
-    view = await _publish(requested, desk, now=now)
-    response.headers["Location"] = links(requested.search_id)["self"]
-    if (asked := _WAIT.search(prefer or "")) is None:
+    response.headers["Location"] = links(search_id)["self"]
+    waits = _WAIT.search(prefer or "")
+    hit = await desk.memory.look(asked.query.key, force=asked.query.force_refresh) if desk.memory else None
+    if hit is not None and desk.memory is not None:
+        view = await _answered(asked, hit, desk, desk.memory)
+        response.status_code = 200
+    else:
+        await _admit(asked, request, desk)
+        view = await _publish(asked, desk, now=now)
+    if waits is None or not view.live_fetch_in_progress:
         return linked(view)
-    wait = min(timedelta(seconds=int(asked[1])), desk.wait_max)
-    view = await desk.searches.wait_until_over(requested.search_id, within=wait) or view
+    wait = min(timedelta(seconds=int(waits[1])), desk.wait_max)
+    view = await desk.searches.wait_until_over(search_id, within=wait) or view
     response.headers["Preference-Applied"] = f"wait={int(wait.total_seconds())}"
+    if hit is not None:
+        return linked(view)
     response.status_code = 200 if view.status.terminal else 202
     return linked(view)
 
@@ -276,6 +288,37 @@ async def _asked_before(search_id: SearchId, caller: Caller, desk: Desk) -> Sear
         return None
     view = await desk.searches.view(search_id)
     return linked(view) if view else None
+
+
+async def _answered(asked: Requested, hit: Hit, desk: Desk, memory: Memory) -> SearchView:
+    """A stored answer goes out at once, whoever is busy or away; it is made anew only where that can be begun now."""
+    now = desk.clock()
+    wanted = hit.refresh or asked.query.force_refresh
+    if wanted and desk.publisher.connected and not desk.traffic.backed_up(now=now):
+        requested = hit.answers(asked, refresh=True, now=now)
+        if desk.traffic.admit(asked.tenant, asked.search_id, now=now):
+            try:
+                return await _publish(requested, desk, now=now)
+            except (Transient, TimeoutError) as exc:
+                log.debug("refresh_not_begun", search_id=asked.search_id, why=type(exc).__name__)
+    if hit.refresh:
+        memory.run(memory.give_up(asked.query.key))
+    requested = hit.answers(asked, refresh=False, now=now)
+    desk.owners.own(requested.search_id, requested.tenant)
+    view = memory.hold(requested, stored=False)
+    memory.run(_told_later(requested, desk, memory))
+    return view
+
+
+async def _told_later(requested: Requested, desk: Desk, memory: Memory) -> None:
+    """The log hears of it after the reply; while it cannot, this gateway alone knows the search."""
+    try:
+        await _store(REQUESTED.message(requested, search_id=requested.search_id), desk)
+    except (Transient, TimeoutError) as exc:
+        log.info("answered_unlogged", search_id=requested.search_id, reason=type(exc).__name__)
+        return
+    desk.searches.asked(requested.search_id)
+    memory.hold(requested, stored=True)
 
 
 async def _admit(requested: Requested, request: Request, desk: Desk) -> None:
