@@ -51,7 +51,7 @@ def made(told: Any, *, ago: timedelta = timedelta(minutes=5)) -> Answer:
     """What a search of this very question found a while ago; its window is today's."""
     now = datetime.now(UTC)
     fresh = type(told)(search_id="ab" * 16, asked_at=now - ago)
-    answer = fresh.answer()
+    answer: Answer = fresh.answer()
     today = type(told)(search_id="ab" * 16, asked_at=now).query
     return answer.model_copy(update={"finished_at": now - ago, "query": today})
 
