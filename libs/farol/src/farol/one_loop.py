@@ -12,7 +12,7 @@ from fetcher.app import build as build_fetcher
 from gateway.app import build as build_gateway
 from reporter.app import build as build_reporter
 from servicekit.health import Health, worst_of
-from servicekit.service import Service
+from servicekit.service import Service, spare_the_collector
 from servicekit.settings import TelemetrySettings
 from servicekit.telemetry.process import shown
 
@@ -41,4 +41,5 @@ async def services_in_one_loop(environment: Mapping[str, str]) -> AsyncIterator[
         for service in services:
             await service.start()
             stack.push_async_callback(service.stop)
+        spare_the_collector()
         yield

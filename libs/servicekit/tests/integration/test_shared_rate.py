@@ -1,10 +1,13 @@
 """The rate of one source: the same promises with Redis and without, and what happens in between."""
 
 import asyncio
+import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Self
 
 import pytest
 import pytest_asyncio
@@ -25,7 +28,7 @@ def most_in_a_second(moments: list[float]) -> int:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - it is the other side's doing
             await asyncio.sleep(0.05)
 
@@ -214,3 +217,92 @@ class TestEightClients:
         assert shared
         assert alone
         assert most_in_a_second(shared + alone) <= RATE
+
+
+PROCESSES = 4
+OWN_PROCESS = """
+import asyncio, sys, time
+from servicekit.shared.link import RedisLink
+from servicekit.shared.rate import SourceRate
+
+async def main(url, rate, processes):
+    asyncio.get_running_loop().add_reader(sys.stdin, asyncio.current_task().cancel)
+    async with RedisLink(url) as link:
+        limiter = SourceRate("pncp", rate, link=link, processes=processes)
+        while True:
+            turn = await limiter.take()
+            if turn.granted:
+                # The clock of a server on this machine is this machine's.
+                print("shared" if limiter.shared else "alone", turn.at if limiter.shared else time.time(), flush=True)
+            await asyncio.sleep(turn.wait)
+
+try:
+    asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))
+except asyncio.CancelledError:
+    pass
+"""
+
+
+class OwnProcesses:
+    """Limiters in real processes that take every token they can get."""
+
+    def __init__(self, url: str) -> None:
+        self._arguments = (sys.executable, "-c", OWN_PROCESS, url, str(RATE), str(PROCESSES))
+        self._running: list[asyncio.subprocess.Process] = []
+        self._reading: list[asyncio.Task[None]] = []
+        self.shared: list[float] = []
+        self.alone: list[float] = []
+
+    async def __aenter__(self) -> Self:
+        pipe = asyncio.subprocess.PIPE
+        for _ in range(PROCESSES):
+            process = await asyncio.create_subprocess_exec(*self._arguments, stdin=pipe, stdout=pipe)
+            self._running.append(process)
+            self._reading.append(asyncio.create_task(self._read(process)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in self._running:
+            assert process.stdin
+            process.stdin.close()
+        await asyncio.gather(*self._reading, *(process.wait() for process in self._running))
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout
+        async for line in process.stdout:
+            mode, _, at = line.decode().partition(" ")
+            if mode in {"shared", "alone"}:  # else a line of the log
+                (self.shared if mode == "shared" else self.alone).append(float(at))
+
+
+class TestRealProcesses:
+    async def told(self, redis: RedisServer, seed: int) -> tuple[OwnProcesses, float]:
+        """What they were granted while Redis is well, killed, back and flushed; the share used while it is well."""
+        lot = random.Random(seed)  # noqa: S311 - a seed that can be run again
+        async with OwnProcesses(redis.url) as processes:
+            await until(lambda: len(processes.shared) > RATE)
+            well, before = time.time(), len(processes.shared)
+            await asyncio.sleep(4)
+            used = (len(processes.shared) - before) / (time.time() - well) / RATE
+            await redis.kill()
+            await until(lambda: bool(processes.alone))
+            await asyncio.sleep(lot.uniform(0.3, 3))
+            await redis.start()
+            again = len(processes.shared)
+            await until(lambda: len(processes.shared) > again)
+            async with Redis.from_url(redis.url) as admin:
+                await admin.flushall()
+            await asyncio.sleep(lot.uniform(1, 3))
+        return processes, used
+
+    async def test_never_exceed_the_rate_while_redis_is_killed_flushed_and_back(self, redis):
+        processes, used = await self.told(redis, seed=0)
+        assert most_in_a_second(processes.shared + processes.alone) <= RATE
+        assert used > 0
+
+    @pytest.mark.soak
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    async def test_use_nine_tenths_of_the_rate_and_never_exceed_it(self, redis, seed):
+        processes, used = await self.told(redis, seed)
+        assert most_in_a_second(processes.shared + processes.alone) <= RATE
+        assert used >= 0.9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,8 @@ async def _serve(sim: Simulator) -> None:
         typer.echo(f"PNCP_API_URL={sim.pncp_api_url}")
         typer.echo(f"PCP_API_URL={sim.pcp_url}")
         typer.echo(f"CONTROL_URL={sim.control_url}/_sim")
+        gc.collect()
+        gc.freeze()  # the records stay: looking through them again and again would delay every answer
         await asyncio.Event().wait()
 
 

@@ -36,6 +36,7 @@ LIMITS = Limits(
     attempt=timedelta(seconds=30),
     claim_degraded=timedelta(seconds=120),
 )
+PATIENT = replace(LIMITS, claim=timedelta(minutes=10), modalidade=timedelta(minutes=9))
 AMPLE = {"share": 100.0, "reserve": 1000.0}
 """For tests of what a retry is for, not of what it may cost."""
 
@@ -667,6 +668,47 @@ class TestFairness:
             return took
 
         assert virtual.run(others_done()) < 3.0
+
+    def test_keeps_95_per_cent_of_the_throughput_beside_a_uf_a_hundred_times_slower(self, virtual: Any) -> None:
+        async def seconds(*, slow: bool) -> float:
+            source = FakeSource(records=95, latency=0.2)
+
+            async def crawl(ask: PageAsk, within: timedelta) -> None:
+                if slow and ask.uf is UF.SP:
+                    await asyncio.sleep(99 * source.latency)
+
+            source.behave = crawl
+            an_engine = engine(source, virtual, rate=10, limits=PATIENT)
+            began = asyncio.get_running_loop().time()
+            slowest = asyncio.create_task(everything(an_engine, claim(virtual.now(), modalidades=(4, 5, 6, 7, 8))))
+            others = (everything(an_engine, claim(virtual.now(), uf=uf)) for uf in UFS if uf is not UF.SP)
+            facts = await asyncio.gather(*others)
+            took = asyncio.get_running_loop().time() - began
+            slowest.cancel()
+            await asyncio.gather(slowest, return_exceptions=True)
+            assert all(end.status is SliceStatus.COMPLETE for each in facts for end in ends(each).values())
+            return took
+
+        even = virtual.run(seconds(slow=False))
+        assert even / virtual.run(seconds(slow=True)) >= 0.95
+
+    def test_finds_a_source_that_was_down_for_a_whole_search_with_the_next_one(self, virtual: Any) -> None:
+        policy = Policy()
+
+        async def two_searches() -> list[SliceStatus]:
+            source = FakeSource(records=25)
+            source.behave = down
+            an_engine = engine(source, virtual, rate=50, policy=policy, budget={})
+            lost = await asyncio.gather(*(everything(an_engine, claim(virtual.now(), uf=uf)) for uf in UFS))
+            assert {end.status for facts in lost for end in ends(facts).values()} == {SliceStatus.FAILED}
+            source.behave = None
+            await asyncio.sleep(policy.first_pause)
+            found = await asyncio.gather(*(everything(an_engine, claim(virtual.now(), uf=uf)) for uf in UFS))
+            again = await asyncio.gather(*(everything(an_engine, claim(virtual.now(), uf=uf)) for uf in UFS))
+            assert SliceStatus.COMPLETE in {end.status for facts in found for end in ends(facts).values()}
+            return [end.status for facts in again for end in ends(facts).values()]
+
+        assert set(virtual.run(two_searches())) == {SliceStatus.COMPLETE}
 
 
 class TestNationalListing:

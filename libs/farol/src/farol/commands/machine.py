@@ -81,10 +81,18 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 def bench(
+    what: Annotated[
+        str, typer.Argument(help="search: buscas inteiras; fetch: como as fontes são consultadas.")
+    ] = "search",
     processes: Annotated[bool, typer.Option("--processes", help="Um processo por serviço.")] = False,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="De fetch: rodadas de cada medida.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Mede esta máquina com os dados gravados, sem internet."""
+    """Mede esta máquina com os dados gravados, sem internet. Com fetch, saída 1 se uma meta não foi atingida."""
+    if what not in {"search", "fetch"}:
+        raise typer.BadParameter("use search ou fetch", param_hint="WHAT")
+    if what == "fetch":
+        raise typer.Exit(run(_bench_fetch(runs=runs, as_json=as_json)))
     from farol.bench import measure  # noqa: PLC0415 - see farol.cli
 
     terminal = sys.stdout
@@ -102,6 +110,20 @@ def bench(
         return 0
 
     raise typer.Exit(run(go()))
+
+
+async def _bench_fetch(*, runs: int, as_json: bool) -> int:
+    from farol.bench_fetch import measure  # noqa: PLC0415 - see farol.cli
+
+    terminal, reached = sys.stdout, True
+    async for figure in measure(runs=runs):
+        reached &= figure.reached
+        if as_json:
+            say(orjson.dumps(figure.fields).decode(), terminal)
+            continue
+        mark = "ok" if figure.reached else "FALHOU"
+        say(f"{figure.what:<44}{figure.value:>10.4f}  {figure.aim:<8}  {mark}", terminal)
+    return 0 if reached else 1
 
 
 def _sources(asked: str | None, settings: FarolSettings) -> Sources:
