@@ -16,6 +16,8 @@ from contracts.search import Closed, Completed, ProgressState
 from contracts.subjects import (
     ANSWERS_BUCKET,
     COORDINATOR_REQUESTED,
+    REQUESTED,
+    SEARCH,
     STORED_BID,
     Outgoing,
     fact_topic,
@@ -59,6 +61,13 @@ class Logbook:
         objects = {ref.name: (ref, content) async for ref, content in self._objects(bare)}
         rejected = await self._rejected(bare) if whole else {}
         return Recording(search_id, facts, objects, rejected)
+
+    async def searches(self) -> list[str]:
+        """The ids of the searches that the stream still holds, in their order as words."""
+        every = REQUESTED.pattern.format(search_id="*")
+        seen = await self._bus.connection.js.stream_info(SEARCH.name, subjects_filter=every)
+        place = REQUESTED.pattern.split(".").index("{search_id}")
+        return sorted(subject.split(".")[place] for subject in seen.state.subjects or {})
 
     async def follow(self, search_id: str) -> AsyncIterator[Stored]:
         """Every fact so far and then each that comes, until `closed`."""

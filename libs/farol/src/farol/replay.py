@@ -1,7 +1,7 @@
 """`farol replay`: what happened in a search, step by step, and whether the same would come of it today."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +34,7 @@ class Asked:
     @property
     def file(self) -> Path | None:
         """The recording; None when a running system is asked."""
-        path = Path(self.what)
-        return path if path.is_file() else None
+        return _file_of(self.what)
 
 
 async def steps(asked: Asked, *, follow: bool) -> int:
@@ -112,6 +111,22 @@ async def _recording(asked: Asked, *, whole: bool) -> Recording:
         return await asyncio.to_thread(read, asked.file)
     async with logbook(asked.nats_url) as book:
         return await book.recording(_search_id(asked.what), whole=whole)
+
+
+async def recordings(named: Sequence[str], *, nats_url: str) -> list[Recording]:
+    """Whole searches by id or file; of none named, all that a running system still has in its log."""
+    files = {word: file for word in named if (file := _file_of(word)) is not None}
+    kept = [await asyncio.to_thread(read, file) for file in files.values()]
+    ids = [_search_id(word) for word in named if word not in files]
+    if ids or not named:
+        async with logbook(nats_url) as book:
+            kept += [await book.recording(each, whole=True) for each in ids or await book.searches()]
+    return kept
+
+
+def _file_of(word: str) -> Path | None:
+    path = Path(word)
+    return path if path.is_file() else None
 
 
 def _search_id(word: str) -> SearchId:

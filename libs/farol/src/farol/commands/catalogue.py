@@ -1,22 +1,20 @@
 """`farol catalogue`: is the catalogue sound, and how well does it judge bids that a person has read."""
 
-import gzip
-import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 
+from farol.commands.shell import AsJson, DataDir, in_words, place_of, read_settings, run
+
 app = typer.Typer(name="catalogue", help="O catálogo dos setores: verificar e medir.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Uma linha JSON por item, para programas.")]
 Folder = Annotated[
     Path | None, typer.Option("--catalogue", exists=True, file_okay=False, help="Outra pasta de setores.")
 ]
-_DEV = Path("tests/fixtures/bids_dev.jsonl.gz")
-"""In a checkout, beside the classifier's sources; 4,000 real bids, read and labelled one by one."""
 
 
 @app.command()
@@ -61,16 +59,15 @@ def score(
 ) -> None:
     """Mede precisão e cobertura por setor em licitações que alguém leu; só as certas (sure) contam."""
     from classifier.adapters.catalogue_files import UnsoundCatalogue, read_catalogue  # noqa: PLC0415 - see farol.cli
+    from classifier.adapters.labelled_bids import dev_file, read_labelled  # noqa: PLC0415
     from classifier.domain.relevance import Judge  # noqa: PLC0415
-    from classifier.domain.scoring import Labelled  # noqa: PLC0415
     from classifier.domain.scoring import score as score_records  # noqa: PLC0415
     from contracts.sectors import SECTORS  # noqa: PLC0415
 
     try:
-        records = [
-            Labelled(str(row["id"]), row["objeto"], frozenset(row["sectors"]), sure=row.get("sure", True))
-            for row in _rows(file)
-        ]
+        if (wanted := file or dev_file()) is None:
+            raise typer.BadParameter("fora do repositório não há licitações de teste: informe um arquivo")
+        records = read_labelled(wanted)
     except (ValueError, KeyError, TypeError) as exc:
         typer.echo(f"{file}: não são linhas JSON com id, objeto e sectors ({exc!r})", err=True)
         raise typer.Exit(1) from exc
@@ -98,15 +95,55 @@ def score(
             typer.echo(f"{kind} {each.sector:<22}{each.id}  {' '.join(each.objeto.split())[:200]}")
 
 
-def _rows(file: Path | None) -> Iterator[dict[str, Any]]:
-    if file is None:
-        import classifier  # noqa: PLC0415 - see farol.cli
+@app.command("what-if")
+def what_if(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="O arquivo de um setor, como ficaria.")],
+    searches: Annotated[
+        list[str] | None, typer.Argument(help="Buscas ou gravações; sem elas, todas as que o registro ainda tem.")
+    ] = None,
+    nats: Annotated[str | None, typer.Option(help="O barramento (NATS_URL); sem ele, o desta máquina.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Julga de novo as licitações de buscas passadas com um setor mudado e mostra o que mudaria."""
+    from classifier.adapters.catalogue_files import load_catalogue  # noqa: PLC0415 - see farol.cli
+    from classifier.domain.relevance import Judge  # noqa: PLC0415
+    from farol.replay import recordings  # noqa: PLC0415
+    from farol.what_if import changed_by  # noqa: PLC0415
+    from farol.what_if import what_if as compared  # noqa: PLC0415
+    from servicekit.logs import configure  # noqa: PLC0415
 
-        file = Path(str(classifier.__file__)).parents[2] / _DEV
-        if not file.exists():
-            raise typer.BadParameter("fora do repositório não há licitações de teste: informe um arquivo")
-    raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    return (json.loads(line) for line in raw.decode("utf-8").splitlines() if line.strip())
+    settings = read_settings()
+    endpoint = place_of(settings, data_dir).read_endpoint()
+    url = nats or settings.nats_url or (endpoint.nats_url if endpoint else "nats://127.0.0.1:4222")
+    configure("ERROR", "farol")
+
+    async def work() -> int:
+        shipped = load_catalogue()
+        sector, after = changed_by(file, shipped)
+        kept = await recordings(searches or [], nats_url=url)
+        result = compared(sector, kept, before=Judge(shipped), after=Judge(after))
+        for each in result.turned:
+            if as_json:
+                typer.echo(orjson.dumps(asdict(each)).decode())
+            else:
+                sign = "+" if each.taken_in else "-"
+                objeto = " ".join(each.objeto.split())[:160]
+                typer.echo(f"{sign} {each.id}  {objeto}  [{', '.join(each.terms)}]")
+        taken = sum(each.taken_in for each in result.turned)
+        total = {
+            "sector": result.sector, "searches": result.searches, "bids": result.bids,
+            "taken_in": taken, "left_out": len(result.turned) - taken,
+        }  # fmt: skip
+        typer.echo(
+            orjson.dumps(total).decode()
+            if as_json
+            else f"{sector}: {result.bids} licitações de {result.searches} buscas; "
+            f"{taken} entrariam, {len(result.turned) - taken} sairiam"
+        )
+        return 0
+
+    raise typer.Exit(run(in_words(work())))
 
 
 def _as_json(result: Any) -> Iterator[dict[str, Any]]:

@@ -36,6 +36,14 @@ def read_catalogue(folder: Path | None = None) -> Catalogue:
     return Catalogue(sectors={rules.sector: rules for rules in sectors}, grammar=grammar)
 
 
+def read_sector(file: Path) -> SectorRules:
+    """One sector's file; raises UnsoundCatalogue where it cannot be read."""
+    try:
+        return SectorRules.model_validate(_read(file))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UnsoundCatalogue(str(error)) from error
+
+
 def load_briefs() -> dict[str, tuple[str, str]]:
     """Per sector, what a language model is told that it takes in and leaves out."""
     return TypeAdapter(dict[str, tuple[str, str]]).validate_python(_read(_shipped() / _BRIEFS))
