@@ -21,6 +21,7 @@ from gateway import page
 from gateway.adapters.cockpit import Cockpit
 from gateway.adapters.keyring import Keyring, secret_in
 from gateway.adapters.memory import StoredAnswers
+from gateway.adapters.on_demand import OnDemand
 from gateway.adapters.searches import Searches
 from gateway.adapters.server import HttpServer
 from gateway.adapters.sql.audits import SqlAudit
@@ -36,6 +37,7 @@ from gateway.adapters.webhook import Webhook
 from gateway.domain.board import Board
 from gateway.domain.circuits import Seen
 from gateway.domain.keys import LocalKey
+from gateway.domain.signing import Signer
 from gateway.domain.traffic import Quota, Traffic
 from gateway.http import create_http
 from gateway.routes import metrics
@@ -65,7 +67,9 @@ def build(settings: GatewaySettings | None = None) -> Service:
     traffic = Traffic(most_running=settings.running_searches, longest_wait=settings.longest_wait)
     database = Database.of(SCHEMA, settings.database_url, settings.data_dir)
     key = LocalKey(settings.api_key.get_secret_value())
-    keys = Keyring(local=key, store=SqlKeys(database), secret=_secret(settings), herald=bus, clock=utc_now)
+    secret = _secret(settings)
+    keys = Keyring(local=key, store=SqlKeys(database), secret=secret, herald=bus, clock=utc_now)
+    sheets = OnDemand()
     bus.listen(KEY_REVOKED, keys.heard)
     board = Board(utc_now())
     history = SqlSnapshots(database)
@@ -111,6 +115,8 @@ def build(settings: GatewaySettings | None = None) -> Service:
         keys=keys,
         letters=bus.dead_letters,
         shelf=SqlShelf(database),
+        sheets=sheets,
+        signer=Signer(secret, life=settings.link_life),
         promises=SqlPromises(database, clock=utc_now),
         circuits=circuits,
         seen=seen,
@@ -138,7 +144,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
     service = Service(
         name="gateway",
         bus=bus,
-        parts=(feed, database, shared, memory, known, *jobs, server),
+        parts=(feed, database, shared, memory, known, sheets, *jobs, server),
         levers=levers,
         helpful={"sql": database.check, "disk": disk(settings.data_dir)},
     )

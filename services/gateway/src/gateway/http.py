@@ -34,6 +34,7 @@ _API: Final = (
     searches.router,
     events.router,
     reports.router,
+    reports.files,
     exports.router,
     saved.router,
     triage.router,

@@ -18,7 +18,7 @@ Busca em licitações públicas de todo o país, com relevância, viabilidade e 
 
 Todo erro é um documento de problema (RFC 9457) com um `code` estável. Toda resposta leva `X-Correlation-Id`.
 """.strip()
-_OPEN_TAG = "saúde"
+_OPEN_TAGS = frozenset({"saúde", "arquivos"})
 
 
 def describe(app: FastAPI) -> None:
@@ -57,4 +57,4 @@ def _finish(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
-    operation["security"] = [] if _OPEN_TAG in operation.get("tags", ()) else [{"key": []}, {"session": []}]
+    operation["security"] = [] if _OPEN_TAGS.intersection(operation.get("tags", ())) else [{"key": []}, {"session": []}]

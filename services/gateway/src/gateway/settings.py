@@ -37,6 +37,8 @@ class GatewaySettings(ServiceSettings):
     """`postgresql://...`; None or empty: a SQLite file `gateway.db` in the data directory."""
     keys_secret: SecretStr | None = Field(default=None, min_length=32, validation_alias="GATEWAY_KEYS_SECRET")
     """What keys are hashed with; None: made at the first start. Gateways of one database share it."""
+    link_life: timedelta = Field(default=timedelta(hours=1), validation_alias="GATEWAY_LINK_LIFE")
+    """How long a signed link to a file opens it."""
     running_searches: int = Field(default=5, ge=1, validation_alias="GATEWAY_RUNNING_SEARCHES")
     """Of one tenant at once."""
     longest_wait: timedelta = Field(default=timedelta(seconds=1), validation_alias="GATEWAY_LONGEST_WAIT")

@@ -326,6 +326,7 @@ class TestReports:
         answer = await gateway.bus.put_object(ANSWERS_BUCKET, "a", encode_answer(told.answer()))
         await gateway.tell(told.completed(answer))
         await gateway.until_status(told.search_id, Status.COMPLETED)
+        gateway.clock.now = told.asked_at + timedelta(seconds=10)
         on_the_way = [await gateway.get(told.search_id, path) for path in paths]
         assert [(reply.status_code, reply.json()["status"]) for reply in on_the_way] == [(202, "processing")] * 2
         file = await gateway.bus.put_object(FILES_BUCKET, "f", b"PK" + bytes(300_000))

@@ -61,6 +61,8 @@ class TestDocument:
             "POST /v1/feedback",
             "DELETE /v1/feedback",
             "GET /v1/admin/feedback/patterns",
+            "POST /v1/searches/{search_id}/spreadsheet/link",
+            "GET /v1/files/{search_id}/{revision}.xlsx",
             "GET /v1/sectors",
             "GET /v1/vocabulary",
             "GET /v1/health",
@@ -79,7 +81,10 @@ class TestDocument:
             "GET /v1/admin/audit",
         }
         keyless = {name for name, operation in operations.items() if not operation["security"]}
-        assert keyless == {name for name in operations if name.startswith("GET /v1/health")}
+        assert keyless == {
+            "GET /v1/files/{search_id}/{revision}.xlsx",
+            *(name for name in operations if name.startswith("GET /v1/health")),
+        }
 
     def test_shows_a_problem_with_a_known_code_for_every_error(self) -> None:
         made = orjson.loads(document())

@@ -6,12 +6,12 @@ from functools import partial
 from contracts.subjects import REPORTER_SPREADSHEET, REPORTER_SUMMARIZE
 from reporter.adapters.llm import OpenAiWriter
 from reporter.adapters.shelf import BusShelf
-from reporter.adapters.workshop import Workshop
 from reporter.handlers import write_spreadsheet, write_summary
 from reporter.settings import ReporterSettings
 from servicekit.bus import Bus
 from servicekit.clock import utc_now
 from servicekit.service import Service
+from servicekit.spreadsheet.workshop import Workshop
 
 
 def build(settings: ReporterSettings | None = None) -> Service:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from contracts.answer_codec import AnswerUnreadable, encode_answer
-from reporter.adapters.workshop import SpreadsheetTimedOut, Workshop, WorkshopBroken
+from servicekit.spreadsheet.workshop import SpreadsheetTimedOut, Workshop, WorkshopBroken
 
 MINUTE = timedelta(seconds=60)
 
@@ -106,7 +106,7 @@ import asyncio, sys
 from datetime import timedelta
 from pathlib import Path
 import psutil
-from reporter.adapters.workshop import Workshop
+from servicekit.spreadsheet.workshop import Workshop
 
 async def main() -> None:
     async with Workshop(benches=1, retry_after=timedelta(seconds=2)) as shop:

@@ -7,7 +7,7 @@ import pytest
 from openpyxl import load_workbook
 
 from contracts.state import Degradation, Status
-from reporter.adapters.spreadsheet import BIDS_SHEET, MOMENT_FORMAT, REAIS_FORMAT, SUMMARY_SHEET, make_spreadsheet
+from servicekit.spreadsheet.sheet import BIDS_SHEET, MOMENT_FORMAT, REAIS_FORMAT, SUMMARY_SHEET, make_spreadsheet
 
 
 def opened(answer: Any) -> Any:

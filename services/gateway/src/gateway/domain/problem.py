@@ -56,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "bid.undated": Kind(404, "Sem datas", "Esta licitação não informa datas que caibam numa agenda."),
     "bid.not_found": Kind(404, "Licitação não encontrada", "Esta busca não avaliou licitação com este identificador."),
     "answer.none": Kind(404, "Sem resposta", "Esta busca terminou sem resposta da qual se possa fazer este documento."),
+    "file.not_found": Kind(404, "Arquivo não encontrado", "O endereço do arquivo expirou ou está incompleto."),
     "method.not_allowed": Kind(405, "Método não permitido", "Este endereço não aceita este método."),
     "body.timeout": Kind(408, "Tempo esgotado", "O corpo do pedido demorou demais a chegar."),
     "idempotency.in_flight": Kind(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from secrets import token_bytes
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Request
@@ -26,6 +27,7 @@ from gateway.domain.levers import Lever, Pulled
 from gateway.domain.problem import Problem
 from gateway.domain.results import Rows
 from gateway.domain.shelf import Mark, SavedSearch, Triage
+from gateway.domain.signing import Signer
 from gateway.domain.standing import BidStanding
 from gateway.domain.traffic import Quota, Traffic
 from gateway.once import Promises
@@ -276,6 +278,13 @@ class CircuitHistory(Protocol):
         """The newest transitions from a moment on, the newest first."""
 
 
+class Sheets(Protocol):
+    """Makes spreadsheets where the reporter has not."""
+
+    async def make(self, answer: Answer) -> bytes | None:
+        """The file; None when it cannot be made now."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """Everything that a route may use, built once by the app."""
@@ -301,6 +310,9 @@ class Desk:
     """None: a gateway without a bus."""
     shelf: Shelf | None = None
     """None: nothing is kept per tenant."""
+    sheets: Sheets | None = None
+    """None: spreadsheets come from the reporter alone."""
+    signer: Signer = field(default_factory=lambda: Signer(token_bytes(32), life=timedelta(hours=1)))
     promises: Promises | None = None
     """None: `Idempotency-Key` is not looked at."""
     circuits: CircuitHistory | None = None

@@ -134,7 +134,10 @@ export function drawReport(model) {
       el("p", {}, "Resultados, cobertura e motivos, em formato .xlsx."),
     );
   } else if (model.excel === "failed") {
-    place.replaceChildren(el("p", {}, icon("alerta"), " ", model.excelNote ?? "Não foi possível gerar a planilha desta busca. Os resultados continuam nesta página."));
+    place.replaceChildren(
+      el("p", {}, icon("alerta"), " ", model.excelNote ?? "Não foi possível gerar a planilha desta busca. Os resultados continuam nesta página."),
+      el("a", { class: "secondary", href: spreadsheet(model.id), download: "" }, "Gerar a planilha agora"),
+    );
   } else {
     place.replaceChildren(el("p", { class: "busy" }, "Preparando a planilha…"));
   }

@@ -16,7 +16,7 @@ from contracts.answer_codec import decode_answer
 from servicekit.errors import Transient
 
 if TYPE_CHECKING:
-    from reporter.adapters.spreadsheet import Spreadsheet
+    from servicekit.spreadsheet.sheet import Spreadsheet
 
 STARTED_WITHIN = timedelta(seconds=30)
 """A fresh interpreter imports openpyxl and pydantic in about a second; on a drowning machine in many."""
@@ -118,6 +118,6 @@ def _end_with_parent() -> None:
 
 def _make(packed_answer: bytes) -> "Spreadsheet":
     # openpyxl takes a second to import: the worker pays for it, not every start of the service.
-    from reporter.adapters.spreadsheet import make_spreadsheet  # noqa: PLC0415
+    from servicekit.spreadsheet.sheet import make_spreadsheet  # noqa: PLC0415
 
     return make_spreadsheet(decode_answer(packed_answer))

@@ -1,0 +1,1 @@
+"""Spreadsheets of answers, made in worker processes; whoever uses it installs `servicekit[spreadsheet]`."""
