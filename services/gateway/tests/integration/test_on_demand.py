@@ -11,7 +11,6 @@ import httpx
 import pytest_asyncio
 from openpyxl import load_workbook
 
-from contracts.answer import Answer
 from contracts.fold import SearchState
 from contracts.report import ObjectRef
 from contracts.subjects import Outgoing
@@ -40,7 +39,7 @@ class OneSearch:
             state.apply(sequence, outgoing.value)
         return state.view(self.clock())
 
-    async def answer(self, search_id: str) -> Answer:
+    async def answer(self, search_id: str) -> Any:
         return self.told.answer()
 
     async def summary(self, search_id: str, revision: int) -> None:
