@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
+PROMTOOL := .tools/bin/promtool
 BIN := .venv/bin
 PORT ?=
 ONCE ?=
@@ -39,6 +40,7 @@ static: .venv/.dev
 	$(BIN)/python -m contracts.schemas check
 	@$(BIN)/python -m servicekit.asyncapi | cmp -s - docs/asyncapi.json || { echo 'docs/asyncapi.json is not current: run `make schemas`'; exit 1; }
 	$(BIN)/python deploy/nats/permissions.py check
+	$(BIN)/python deploy/grafana/dashboards.py check
 	@if find libs services tests deploy -path '*/tests/*' -name __init__.py | grep .; then \
 	  echo 'no __init__.py under tests/: with them two test files of one name become one'; exit 1; fi
 
@@ -58,6 +60,7 @@ schemas: .venv/.dev ## write what is generated: JSON schemas, AsyncAPI, OpenAPI,
 	$(BIN)/python -m servicekit.asyncapi > docs/asyncapi.json
 	$(BIN)/python -m gateway.document > services/gateway/openapi.json
 	$(BIN)/python deploy/nats/permissions.py
+	$(BIN)/python deploy/grafana/dashboards.py
 
 format: .venv/.dev ## format the code
 	$(BIN)/ruff format .
@@ -76,6 +79,14 @@ $(UV):
 	  $(PYTHON) -m pip install -qq --disable-pip-version-check --target .tools uv==$(UV_VERSION); \
 	else echo 'python3 has neither venv nor pip here: apt-get install python3-venv'; exit 1; fi
 
+$(PROMTOOL):
+	@if command -v promtool >/dev/null; then mkdir -p $(@D) && ln -s "$$(command -v promtool)" $@; exit; fi; \
+	command -v apt-get >/dev/null || { echo 'the tests also need promtool on the PATH'; exit 1; }; \
+	mkdir -p .tools/deb $(@D); cd .tools/deb; \
+	apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }; \
+	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool > ../bin/promtool.new; rm -f prometheus_*.deb; \
+	chmod +x ../bin/promtool.new && mv ../bin/promtool.new ../bin/promtool
+
 # One stamp each: nothing is installed again while uv.lock and the pyproject files are what they were.
 LOCKED := uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
 
@@ -87,8 +98,9 @@ LOCKED := uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyp
 	@$(UV) sync --frozen --quiet
 	@touch .venv/.run $@
 
-# What tests need and PyPI has not: a browser for the page, LibreOffice for the spreadsheet, compose for its file.
-system:
+# What tests need and PyPI has not: a browser for the page, LibreOffice for the spreadsheet, compose for its file, promtool
+# for the alerts. Of Debian's prometheus only promtool is unpacked: nothing is installed and no server begins to run.
+system: $(PROMTOOL)
 	@missing=''; \
 	for browser in chromium chromium-browser google-chrome; do command -v $$browser >/dev/null && break; done || missing="$$missing chromium"; \
 	command -v soffice >/dev/null || missing="$$missing libreoffice-calc-nogui"; \

@@ -62,8 +62,8 @@ def tool() -> Callable[[str], str]:
     """A program beside this Python, else on the PATH; a missing one fails, it does not skip."""
 
     def find(name: str) -> str:
-        beside = Path(sys.executable).with_name(name)
-        found = str(beside) if beside.exists() else shutil.which(name)
+        places = (Path(sys.executable).with_name(name), ROOT / ".tools" / "bin" / name)
+        found = next((str(each) for each in places if each.exists()), shutil.which(name))
         assert found, f"{name} is missing: `make test` installs it"
         return found
 

@@ -98,6 +98,14 @@ class RunningFarol:
             time.sleep(0.1)
         pytest.fail(f"the search is not over after {within:.0f} s: {state}\n{self.log()[-6000:]}")
 
+    def until(self, met: Callable[[], bool], *, what: Callable[[], object], within: float = CLOSE_WITHIN) -> None:
+        """Until something is so; `what` says what is missing when it never is."""
+        end = time.monotonic() + within
+        while not met():
+            if time.monotonic() > end:
+                pytest.fail(f"not within {within:.0f} s: {what()}\n{self.log()[-3000:]}")
+            time.sleep(0.2)
+
     def until_closed(self, search_id: str, *, within: float = CLOSE_WITHIN) -> None:
         """Until its log ends: nothing more is published of this search."""
         end = time.monotonic() + within
