@@ -63,6 +63,18 @@ class BreakerChanged(Message):
     """False: the circuit of one process alone, while Redis is away or not used."""
 
 
+class SourceDrifted(Message):
+    """Fact on OPS: a source answers otherwise than was known of it. One alarm, until it is over; nothing stops."""
+
+    source: Source
+    kind: str
+    """`shape` (records cannot be read), `page_size`, `volume`, `category` (a word that no table has)."""
+    expected: str
+    specimen: str
+    """What was seen, without the record's text."""
+    at: UtcDatetime
+
+
 class QueueSeen(Value):
     """One durable consumer as its service sees it."""
 

@@ -274,6 +274,9 @@ HEARTBEAT: Topic[ops.Heartbeat] = Topic(
 )
 ALERT: Topic[ops.Alert] = Topic("alert", "ops.v1.alert.{rule}", ops.Alert, ("gateway",), ("gateway",), OPS)
 
+SOURCE_DRIFTED: Topic[ops.SourceDrifted] = Topic(
+    "drift", "ops.v1.drift.{source}", ops.SourceDrifted, ("fetcher",), (), OPS
+)
 SOURCE_SEEN: Topic[sources.SourceSeen] = Topic(
     "source", "sources.v1.{source}", sources.SourceSeen, ("fetcher",), ("gateway",)
 )
@@ -340,7 +343,7 @@ CORE: tuple[Topic[Any], ...] = (
     SOURCE_SEEN, BELL, NEEDED, STORED_ANSWER, ARCHIVED, CACHE_STATE, CACHE_ENTRIES, FORGET, TOUCHED, LEDGER, FILL,
     STORED_BID, DETAILS, RETRY, FEEDBACK, FEEDBACK_PATTERNS,
 )  # fmt: skip
-TOLD: tuple[Topic[Any], ...] = (CHANGED, KEY_REVOKED, BREAKER_CHANGED, HEARTBEAT, ALERT, CONTROLLED)
+TOLD: tuple[Topic[Any], ...] = (CHANGED, KEY_REVOKED, BREAKER_CHANGED, SOURCE_DRIFTED, HEARTBEAT, ALERT, CONTROLLED)
 TOPICS: tuple[Topic[Any], ...] = (*FACTS, *COMMANDS, *TOLD, *CORE)
 
 _FACT_BY_NAME: Mapping[str, Topic[Any]] = {topic.name: topic for topic in FACTS}

@@ -58,9 +58,11 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     memory, open_claims, transitions = BusMemory(bus), OpenClaims(), Transitions(bus, utc_now)
     link = RedisLink(settings.redis_url) if settings.redis_url else None
     pncp_details, pcp_details = PncpDetails(items), PcpDetails(pcp)
+    alarms = {source: functools.partial(transitions.drifted, source) for source in Source}
+    pncp_lists, pcp_lists = (PncpReader(lists, alarm=alarms[Source.PNCP]), PcpReader(pcp, alarm=alarms[Source.PCP]))
     sources: tuple[tuple[PageReader, float, ReadLeaf[Item], ReadLeaf[Document] | None], ...] = (
-        (PncpReader(lists), settings.pncp_rate_per_second, pncp_details.items, pncp_details.documents),
-        (PcpReader(pcp), settings.pcp_rate_per_second, pcp_details.items, None),
+        (pncp_lists, settings.pncp_rate_per_second, pncp_details.items, pncp_details.documents),
+        (pcp_lists, settings.pcp_rate_per_second, pcp_details.items, None),
     )
     levers = Levers(bus)
     details: dict[Source, Details] = {}
@@ -79,7 +81,7 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
         tellings.append(Telling(source, rate=rate_limit, breaker=breaker, asker=asker, now=utc_now))
         levers.listen(functools.partial(_set, asker, source))
         _measured(rate_limit, asker.lane, breaker, source)
-        engine = Engine(reader=reader, asker=asker, limits=limits_of(source, chain), now=utc_now)
+        engine = Engine(reader=reader, asker=asker, limits=limits_of(source, chain), now=utc_now, alarm=alarms[source])
         details[source] = Details(
             items=read_items,
             documents=read_documents,

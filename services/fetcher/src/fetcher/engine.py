@@ -2,19 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
 from opentelemetry.trace import INVALID_SPAN, Span
 
-from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded
+from contracts.fetch import FetchClaim, FetchRange, PageFetched, RangeEnded, SliceStatus
 from contracts.places import NATIONAL
 from contracts.values import Licitacao, Priority, Source
 from fetcher.asking import Asker, Tally, Wish
 from fetcher.clocks import ClaimClock, ClockScope, Limits
 from fetcher.domain.attempts import AttemptFailed
+from fetcher.domain.drift import Drift, DriftWatch
 from fetcher.domain.fair import Flow
 from fetcher.domain.listing import Listing, PageAsk
 from fetcher.domain.parts import split
@@ -93,11 +94,21 @@ class Run:
 class Engine:
     """Fetches the claims of one source, all through one lane."""
 
-    def __init__(self, *, reader: PageReader, asker: Asker, limits: Limits, now: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        reader: PageReader,
+        asker: Asker,
+        limits: Limits,
+        now: Clock,
+        alarm: Callable[[Drift], None] = lambda _: None,
+    ) -> None:
         self._reader = reader
         self._asker = asker
         self._limits = limits
         self._now = now
+        self.alarm = alarm
+        self._drift = DriftWatch()
         self._runs: set[Run] = set()
         asker.limited = self._degrade
 
@@ -174,7 +185,7 @@ class Engine:
 
     async def read(self, run: Run, ask: PageAsk) -> Listing:
         """One page with its retries, each in its turn, none begun after the deadline; AttemptFailed at the last."""
-        return await self._asker.ask(
+        listing = await self._asker.ask(
             Wish(
                 make=lambda within: self._reader.read(ask, within=within),
                 flow=run.flow,
@@ -186,6 +197,20 @@ class Engine:
                 again=run.claim.again,
             )
         )
+        self._raise(self._drift.page(ask, listing))
+        return listing
+
+    def read_whole(self, run: Run, whole: FetchRange, *, records: int) -> None:
+        """A list of what was published was read to its end: its volume is compared with that of before."""
+        if not (whole.open_today or whole.updated or whole.count_only):
+            place = f"{run.flow.place} {whole.modalidade or ''}".strip()
+            days = (whole.day_to - whole.day_from).days + 1
+            self._raise(self._drift.whole(place, records=records, days=days))
+
+    def _raise(self, drifts: Sequence[Drift]) -> None:
+        self.counted.update(f"drift.{drift.kind}" for drift in drifts)
+        for drift in drifts:
+            self.alarm(drift)
 
 
 class _RangeFetch:
@@ -256,6 +281,8 @@ class _RangeFetch:
     def _ended(self, scope: ClockScope) -> RangeEnded:
         outcome = self._walk.outcome(cut=scope.cut)
         self._engine.counted.update(self._walk.noticed)
+        if outcome.status is SliceStatus.COMPLETE:
+            self._engine.read_whole(self._run, self._range, records=self._walk.records + self._walk.skipped)
         national = self._run.claim.source.national
         return RangeEnded(
             fetch_id=self._run.fetch_id,

@@ -17,6 +17,7 @@ from contracts.values import Licitacao, Modalidade, Priority, Source
 from fetcher.asking import Asker
 from fetcher.clocks import Limits
 from fetcher.domain.attempts import AttemptFailed
+from fetcher.domain.drift import Drift
 from fetcher.domain.listing import Listing, PageAsk
 from fetcher.domain.retries import RetryBudget
 from fetcher.engine import Engine, Fact, Run
@@ -63,6 +64,7 @@ class FakeSource:
         self.records = records
         self.latency = latency
         self.text = text
+        self.page_size_told = SIZE
         self.behave: Behaviour | None = None
         self.asked: list[tuple[float, PageAsk]] = []
         self.under_way = 0
@@ -84,7 +86,7 @@ class FakeSource:
             bids=tuple(bid(ask.uf, int(ask.range.modalidade or 0), number, text=self.text) for number in shown),
             total_records=self.records,
             total_pages=math.ceil(self.records / SIZE),
-            page_size=SIZE,
+            page_size=self.page_size_told,
         )
 
 
@@ -709,6 +711,19 @@ class TestFairness:
             return [end.status for facts in again for end in ends(facts).values()]
 
         assert set(virtual.run(two_searches())) == {SliceStatus.COMPLETE}
+
+
+class TestDrift:
+    def test_raises_one_alarm_when_a_source_gives_shorter_pages_and_goes_on(self, virtual: Any) -> None:
+        source = FakeSource(records=95)
+        an_engine = engine(source, virtual)
+        raised: list[Drift] = []
+        an_engine.alarm = raised.append
+        source.page_size_told = 2 * SIZE
+        facts = virtual.run(everything(an_engine, claim(virtual.now(), modalidades=(4, 6, 8))))
+        assert [drift.kind for drift in raised] == ["page_size"]
+        assert an_engine.counted["drift.page_size"] == 1
+        assert {end.records for end in ends(facts).values()} == {95}
 
 
 class TestNationalListing:

@@ -1,5 +1,6 @@
 """Portal de Compras Públicas v2: one national list, as many records a page as its envelope says."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
@@ -12,6 +13,7 @@ from fetcher.adapters.once import Oddities
 from fetcher.adapters.pcp_record import Processo, to_licitacao
 from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised, parsed
 from fetcher.domain.attempts import AttemptFailed
+from fetcher.domain.drift import Drift
 from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 
 PROCESSOS = "/v2/licitacao/processos"
@@ -41,9 +43,9 @@ class PcpReader:
 
     source = Source.PCP
 
-    def __init__(self, http: SourceHttp) -> None:
+    def __init__(self, http: SourceHttp, *, alarm: Callable[[Drift], None] | None = None) -> None:
         self._http = http
-        self._oddities = Oddities(self.source)
+        self._oddities = Oddities(self.source, alarm=alarm)
 
     async def read(self, ask: PageAsk, *, within: timedelta) -> Listing:
         """One page, in one request; AttemptFailed when it brought none."""

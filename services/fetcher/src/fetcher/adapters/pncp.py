@@ -1,5 +1,6 @@
 """PNCP: lists per UF and modalidade, 50 records a page."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
@@ -12,6 +13,7 @@ from fetcher.adapters.once import Oddities
 from fetcher.adapters.pncp_record import Contratacao, to_licitacao
 from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised, parsed
 from fetcher.domain.attempts import AttemptFailed
+from fetcher.domain.drift import Drift
 from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 
 PUBLICACAO = "/v1/contratacoes/publicacao"
@@ -50,9 +52,9 @@ class PncpReader:
 
     source = Source.PNCP
 
-    def __init__(self, http: SourceHttp) -> None:
+    def __init__(self, http: SourceHttp, *, alarm: Callable[[Drift], None] | None = None) -> None:
         self._http = http
-        self._oddities = Oddities(self.source)
+        self._oddities = Oddities(self.source, alarm=alarm)
 
     async def read(self, ask: PageAsk, *, within: timedelta) -> Listing:
         """One page, in one request; AttemptFailed when it brought none."""

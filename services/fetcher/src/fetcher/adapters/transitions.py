@@ -1,4 +1,4 @@
-"""Circuits' transitions on their way to OPS."""
+"""Circuits' transitions, and alarms of sources that have changed, on their way to OPS."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,10 +6,11 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
-from contracts.ops import BreakerChanged, CircuitState
+from contracts.ops import BreakerChanged, CircuitState, SourceDrifted
 from contracts.places import UF
-from contracts.subjects import BREAKER_CHANGED, Outgoing
+from contracts.subjects import BREAKER_CHANGED, SOURCE_DRIFTED, Outgoing
 from contracts.values import Source
+from fetcher.domain.drift import CATEGORY, Drift
 from servicekit.bus import Bus
 from servicekit.clock import Clock
 from servicekit.errors import Unavailable
@@ -68,9 +69,22 @@ class Transitions:
         )
         if change.after is State.OPEN and (opened := self.opened.get(fact.source)):
             opened(fact.uf or fact.part)
+        key = f"{change.circuit}:{fact.after}:{fact.at.timestamp():.6f}"
+        self._put(BREAKER_CHANGED.message(fact, dedup=key))
+
+    def drifted(self, source: Source, drift: Drift) -> None:
+        """A source answers otherwise than was known of it, and this process is the first here to see it."""
+        fact = SourceDrifted(
+            source=source, kind=drift.kind, expected=drift.expected, specimen=drift.specimen, at=self._now()
+        )
+        if drift.kind != CATEGORY:  # else the record's reader has told it
+            log.warning("source_drifted", source=source, kind=drift.kind, expected=drift.expected, value=drift.specimen)
+        key = f"{source}:{drift.kind}:{drift.specimen}:{fact.at.timestamp():.6f}"
+        self._put(SOURCE_DRIFTED.message(fact, dedup=key, source=source))
+
+    def _put(self, fact: Outgoing) -> None:
         if not self._waiting.full():
-            key = f"{change.circuit}:{fact.after}:{fact.at.timestamp():.6f}"
-            self._waiting.put_nowait(BREAKER_CHANGED.message(fact, dedup=key))
+            self._waiting.put_nowait(fact)
 
     def _fact(self, change: Change) -> BreakerChanged:
         source, _, part = change.circuit.partition(".")
