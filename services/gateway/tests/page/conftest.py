@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from contracts.classification import AcceptedBid, Judged, RejectedBid, RejectReason, SightedBid
 from contracts.events import Event, EventName, events_of
+from contracts.feedback import FeedbackOutcome, FeedbackReply, TellFeedback
 from contracts.fetch import DetailsReply, Document, Item, SliceStatus
 from contracts.fold import SearchState
 from contracts.ledger import LedgerGap, LedgerReply, LedgerRun, LedgerWindow
@@ -29,7 +30,7 @@ from contracts.ranking import ranked
 from contracts.report import ObjectRef, SpreadsheetFailed, SpreadsheetReady, Summary, SummaryReady
 from contracts.search import AskedSource, Cancelled, Closed, Completed, Planned, Requested
 from contracts.state import Degradation, OperationalState, ResponseState, SearchView, Status
-from contracts.subjects import DETAILS, LEDGER, Outgoing, Topic
+from contracts.subjects import DETAILS, FEEDBACK, LEDGER, Outgoing, Topic
 from contracts.values import Licitacao, Modalidade, Source
 from contracts.verdict import Confidence, RelevanceSource, Verdict, Viability, ViabilityFactor, ViabilityLevel
 from gateway import page
@@ -111,6 +112,7 @@ class Stage:
         self.playing: dict[str, Playing] = {}
         self.opened: list[str | None] = []
         """The `Last-Event-ID` of each stream that was opened."""
+        self.told: list[TellFeedback] = []
         self.cuts = 0
         self.marks = Marks()
         self.kept_rows: int | None = None
@@ -133,6 +135,9 @@ class Stage:
         """What the memory and the fetcher would answer."""
         if topic is LEDGER:
             return self._ledger(query)
+        if topic is FEEDBACK:
+            self.told.append(query)
+            return FeedbackReply(outcome=FeedbackOutcome.KEPT, at=self.clock())
         if topic is DETAILS:
             return details_of(query.bid_id, self.script, self.clock())
         known = {_bid_id(uf, n): (uf, n) for uf in UF for n in range(3)}

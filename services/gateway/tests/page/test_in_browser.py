@@ -402,7 +402,7 @@ class TestCard:
 
         expect(last.locator("h3")).to_have_text(re.compile(r"^<img src=x onerror="))
         expect(last.locator("img")).to_have_count(0)
-        expect(last.get_by_role("link")).to_have_count(0)
+        expect(last.get_by_role("link")).to_have_text([re.compile("^Detalhes")])
         assert "pwned" not in visitor.page.title()
 
 
@@ -587,6 +587,27 @@ class TestTriage:
 
         page.get_by_label("Só o que é novo para mim").check()
         expect(page.locator("#results-title")).to_have_text("Resultados (4)")
+
+
+class TestFeedback:
+    def test_is_told_once_and_can_be_changed_and_taken_back(self, visitor, stage):
+        page = visitor.page
+        visitor.ask_and_finish("SP")
+        first = page.get_by_role("article").first
+        no = first.get_by_role("button", name="Não pertence")
+        no.click()
+        expect(first.get_by_text("Obrigado! Avaliação guardada.")).to_be_visible()
+        expect(no).to_be_focused()
+        first.get_by_label("Por quê?").select_option("É de outro setor")
+        expect(first.get_by_text("Motivo guardado.")).to_be_visible()
+        page.reload()
+        expect(no).to_have_attribute("aria-pressed", "true")
+        expect(first.get_by_label("Por quê?")).to_have_value("wrong_sector")
+        no.click()
+        expect(first.get_by_text("Avaliação retirada.")).to_be_visible()
+
+        told = [(each.user_verdict, each.category) for each in stage.told]
+        assert told == [("false_positive", None), ("false_positive", "wrong_sector"), (None, None)]
 
 
 class TestSavedSearches:

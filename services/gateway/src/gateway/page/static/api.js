@@ -40,6 +40,9 @@ export const marked = (mark, before) =>
 export const savedSearches = () => call("/v1/saved-searches");
 export const save = (name, request) => send("POST", "/v1/saved-searches", { name, request });
 export const unsave = (id) => call(`/v1/saved-searches/${id}`, { method: "DELETE" });
+export const tell = (search, bid, said) => send("POST", "/v1/feedback", { search_id: search, bid_id: bid, ...said });
+export const takeBack = (search, bid) =>
+  call(`/v1/feedback?${new URLSearchParams({ search_id: search, bid_id: bid })}`, { method: "DELETE" });
 const markAt = (bid) => `/v1/triage/${segments(bid)}`;
 export const mark = (bid, mark, note) => send("PUT", markAt(bid), { mark, note });
 export const unmark = (bid) => call(markAt(bid), { method: "DELETE" });

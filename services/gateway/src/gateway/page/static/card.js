@@ -74,7 +74,7 @@ export function marks(row, mark, offered = MARKS.slice(0, 2)) {
   );
 }
 
-export function card(row, { explain, mark }) {
+export function card(row, { explain, mark, judge }) {
   const title = `bid-${row.id}`;
   return el(
     "li",
@@ -87,6 +87,7 @@ export function card(row, { explain, mark }) {
       objeto(row, title),
       badges(row),
       why(row, explain),
+      judge(row),
       footer(row, mark),
     ),
   );

@@ -3,7 +3,9 @@
 const SEARCHES = "farol.buscas";
 const PROFILE = "farol.perfil";
 const LAYOUT = "farol.visao";
+const VERDICTS = "farol.avaliacoes";
 const MOST_SEARCHES = 20;
+const MOST_VERDICTS = 500;
 
 function read(key, otherwise) {
   try {
@@ -39,6 +41,15 @@ export const forgetSearches = () => write(SEARCHES, null);
 /** Home UF, size and value range as the form's fields hold them; null where nothing is kept. */
 export const profile = () => read(PROFILE, null);
 export const keepProfile = (fields) => write(PROFILE, fields);
+
+/** What was said of a licitação in a search, `{user_verdict, category}`; undefined where nothing was. */
+export const verdict = (search, bid) => read(VERDICTS, []).find(([key]) => key === `${search} ${bid}`)?.[1];
+
+/** Remember it, or with null that it was taken back. */
+export function keepVerdict(search, bid, told) {
+  const others = read(VERDICTS, []).filter(([key]) => key !== `${search} ${bid}`);
+  write(VERDICTS, (told ? [[`${search} ${bid}`, told], ...others] : others).slice(0, MOST_VERDICTS));
+}
 
 export const layout = () => (read(LAYOUT, "cards") === "table" ? "table" : "cards");
 export const keepLayout = (name) => write(LAYOUT, name);

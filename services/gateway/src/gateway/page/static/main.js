@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { $, $$, announce, say } from "./dom.js";
 import { explain, wireDrawer } from "./explain.js";
+import { thumbs } from "./feedback.js";
 import { chosen, freshFilter, showRefused, wireFilter } from "./filter.js";
 import { asAsked, clearProblems, fillForm, showProblems, wireForm, wordsOf } from "./form.js";
 import { places } from "./format.js";
@@ -41,7 +42,7 @@ function draw() {
   drawRefresh(mine);
   drawReport(mine);
   drawSummary(mine);
-  drawResults(mine, { layout, explain: (row) => explain(mine.id, row), mark: (row, name) => triage(mine, row, name) });
+  drawResults(mine, { layout, explain: (row) => explain(mine.id, row), mark: (row, name) => triage(mine, row, name), judge: (row) => thumbs(mine.id, row) });
   const title = $("#search-title").textContent;
   document.title = isOver(mine) ? `${outcome(mine).title}: ${title} — Farol` : `${mine.progress}% — ${title} — Farol`;
 }

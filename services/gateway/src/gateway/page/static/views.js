@@ -166,12 +166,12 @@ const made = { cards: new Map(), table: new Map() };
 let table = null;
 
 /** Cards and lines are kept by bid: what someone has open or focused stays when more rows come in or one changes. */
-export function drawResults(model, { layout, explain, mark }) {
+export function drawResults(model, { layout, explain, mark, judge }) {
   const rows = rowsOf(model);
   $("#search").dataset.layout = layout;
   $("#cards").hidden = layout !== "cards";
   $("#table").hidden = layout !== "table" || rows.length === 0;
-  if (layout === "cards") place($("#cards"), rows, made.cards, (row) => card(row, { explain, mark }));
+  if (layout === "cards") place($("#cards"), rows, made.cards, (row) => card(row, { explain, mark, judge }));
   else place(tableBody(), rows, made.table, (row) => line(row, { explain, mark }));
   const over = isOver(model);
   const some = model.matched ?? model.total;
