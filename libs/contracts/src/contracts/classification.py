@@ -1,5 +1,6 @@
 """Judging: the commands to the classifier and what it answers."""
 
+from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import Field
@@ -123,3 +124,7 @@ class Arbitrated(Message):
     batch: str
     accepted: tuple[AcceptedBid, ...] = ()
     rejected: tuple[RejectedBid, ...] = ()
+    llm_tokens: int = Field(default=0, ge=0)
+    """What deciding them has used, ..."""
+    llm_usd: Decimal = Field(default=Decimal(0), ge=0)
+    """... and cost, in US dollars."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from contracts.answer import Result
@@ -14,7 +15,7 @@ from contracts.places import UF
 from contracts.query import Sort
 from contracts.ranking import ranked
 from contracts.report import SpreadsheetFailed, SpreadsheetReady, SummaryReady
-from contracts.search import Cancelled, Closed, Completed, Lease, Planned, ProgressState, Requested
+from contracts.search import Cancelled, Closed, Completed, Lease, Planned, ProgressState, Requested, Usage
 from contracts.showing import shown
 from contracts.state import (
     Counts,
@@ -80,6 +81,8 @@ class SearchState:
     closed: Closed | None = None
     catalogue_version: str | None = None
     last_judged_at_sequence: int = 0
+    llm_tokens: int = 0
+    llm_usd: Decimal = Decimal(0)
     arbitrated_batches: set[str] = field(default_factory=set)
     """Orders to arbitrate that were answered, with verdicts or without."""
     items: dict[BidId, ItemsFetched] = field(default_factory=dict)
@@ -116,6 +119,14 @@ class SearchState:
             arbitrated_batches=set(self.arbitrated_batches),
             items=dict(self.items),
         )
+
+    def usage(self) -> Usage:
+        """What the search has used so far. The pages of a national listing are counted once, not for each UF."""
+        pages: dict[tuple[Source, UF | None], int] = {}
+        for (source, uf), fact in self.gathered.items():
+            place = (source, None if source.national else uf)
+            pages[place] = max(pages.get(place, 0), fact.pages)
+        return Usage(source_requests=sum(pages.values()), llm_tokens=self.llm_tokens, llm_usd=self.llm_usd)
 
     @property
     def asked_places(self) -> frozenset[tuple[Source, UF]]:
@@ -366,6 +377,9 @@ class SearchState:
             self._sightings[bid_id] = sighting
 
     def _take_arbitrated(self, _: int, fact: Arbitrated) -> None:
+        if fact.batch not in self.arbitrated_batches:
+            self.llm_tokens += fact.llm_tokens
+            self.llm_usd += fact.llm_usd
         self.arbitrated_batches.add(fact.batch)
         for accepted in fact.accepted:
             self._arbitrated.setdefault(accepted.sighted.bid.id, accepted)

@@ -1,5 +1,7 @@
 """The facts of one search: its whole truth is these messages on `search.v1.<search_id>.>`."""
 
+from decimal import Decimal
+
 from pydantic import Field
 
 from contracts.answer import Result
@@ -46,6 +48,8 @@ class Requested(Message):
     priority: Priority = Priority.USER
     """`refresh` when nobody waits for it."""
     correlation_id: str
+    llm: bool = True
+    """False: rules alone judge it, since its tenant's money for the day is spent."""
 
 
 class Cancelled(Message):
@@ -102,6 +106,15 @@ class Gone(Value):
     """The reason in Portuguese."""
 
 
+class Usage(Value):
+    """What a search has used."""
+
+    source_requests: int = Field(default=0, ge=0)
+    """Pages that were fetched for it, or while it waited for another's fetch."""
+    llm_tokens: int = Field(default=0, ge=0)
+    llm_usd: Decimal = Field(default=Decimal(0), ge=0)
+
+
 class Completed(Message):
     """Fact: the one terminal fact."""
 
@@ -128,6 +141,7 @@ class Completed(Message):
     """With revision 2: rows of the stored answer that are not in this one."""
     answered_from: AnsweredFrom | None = None
     """Of an answer from the memory: where it lay, and how old it was."""
+    usage: Usage = Usage()
     at: UtcDatetime
     folded_to: int = 0
     """How far the log was read for this answer: replay folds as far and no further. 0: not known."""

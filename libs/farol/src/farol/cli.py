@@ -2,7 +2,7 @@
 
 import typer
 
-from farol.commands import catalogue, dlq, keys, machine, replay, searches
+from farol.commands import catalogue, dlq, keys, levers, machine, replay, searches
 
 app = typer.Typer(
     name="farol",
@@ -12,10 +12,11 @@ app = typer.Typer(
     add_completion=False,
 )
 for command in (
-    machine.up, searches.search, searches.events, replay.replay, searches.backfill, machine.doctor, machine.bench
+    machine.up, searches.search, searches.events, replay.replay, searches.backfill, machine.doctor, machine.bench,
+    levers.cancel, levers.usage,
 ):  # fmt: skip
     app.command()(command)
-for group in (catalogue, keys, dlq):
+for group in (catalogue, keys, dlq, levers):
     app.add_typer(group.app)
 
 

@@ -130,6 +130,10 @@ class FarolClient:
         """End an API key."""
         await self._send("DELETE", f"/v1/admin/keys/{quote(key_id, safe='')}")
 
+    async def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What an operator asks for or changes."""
+        return (await self._send(method, f"/v1/admin/{path}", json=body)).json()
+
     async def dead_letters(self, consumer: str | None) -> AsyncIterator[dict[str, Any]]:
         """Every message that was given up, the oldest first, without contents."""
         params: dict[str, Any] = {"limit": 100} | ({"consumer": consumer} if consumer else {})

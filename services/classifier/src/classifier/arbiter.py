@@ -73,6 +73,19 @@ class Limits:
     held: int
 
 
+@dataclass(slots=True)
+class Bill:
+    """What the answers of one order came to; a call that brought none is not put on it."""
+
+    tokens: int = 0
+    usd: Decimal = Decimal(0)
+
+    def add(self, said: Said, cost: Decimal) -> None:
+        """One answer."""
+        self.tokens += said.asked_tokens + said.answered_tokens
+        self.usd += cost
+
+
 class OpinionCache:
     """The opinions given last; the least recently used goes first."""
 
@@ -130,14 +143,20 @@ class Arbiter:
         self._places = asyncio.Semaphore(limits.at_once)
 
     async def decide(
-        self, uncertain: UncertainBid, lens: Lens, *, by: datetime, items: Sequence[Item] = ()
+        self,
+        uncertain: UncertainBid,
+        lens: Lens,
+        *,
+        by: datetime,
+        items: Sequence[Item] = (),
+        bill: Bill | None = None,
     ) -> AcceptedBid | RejectedBid | Why:
         """The verdict on one bid, or why there is none; never later than `by`, never an exception of the model's."""
         bid = uncertain.sighted.bid
         key = cache_key(bid, lens, model=self._reader.model, items=items)
         opinion: Opinion | Why | None = self._cache.get(key)
         if opinion is None:
-            question_of = self._question(key, question(bid, lens, briefs=self._briefs, items=items))
+            question_of = self._question(key, question(bid, lens, briefs=self._briefs, items=items), bill)
             question_of.waiting += 1
             try:
                 async with asyncio.timeout(max(0.0, (by - self._clock()).total_seconds())):
@@ -157,10 +176,10 @@ class Arbiter:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _question(self, key: str, messages: list[dict[str, str]]) -> _Question:
+    def _question(self, key: str, messages: list[dict[str, str]], bill: Bill | None) -> _Question:
         under_way = self._asking.get(key)
         if under_way is None or under_way.task.cancelling():
-            under_way = _Question(asyncio.create_task(self._answer(key, messages)))
+            under_way = _Question(asyncio.create_task(self._answer(key, messages, bill)))
             self._asking[key] = under_way
             under_way.task.add_done_callback(lambda _: self._done(key, under_way))
         return under_way
@@ -169,13 +188,13 @@ class Arbiter:
         if self._asking.get(key) is question_of:
             del self._asking[key]
 
-    async def _answer(self, key: str, messages: list[dict[str, str]]) -> Opinion | Why:
+    async def _answer(self, key: str, messages: list[dict[str, str]], bill: Bill | None) -> Opinion | Why:
         """From memory, from what all processes keep, or from the model; bounded by the calls it may take."""
         async with self._places:
             if (known := await self._known(key)) is not None:
                 return known
             self._asking[key].begun = True
-            opinion = await self._ask(messages)
+            opinion = await self._ask(messages, bill)
             if isinstance(opinion, Opinion):
                 self._cache.put(key, opinion)
                 await self._keep(key, opinion)
@@ -195,9 +214,9 @@ class Arbiter:
             with contextlib.suppress(DependencyAway):
                 await self._kept.put(key, opinion, now=self._clock())
 
-    async def _ask(self, messages: list[dict[str, str]]) -> Opinion | Why:
+    async def _ask(self, messages: list[dict[str, str]], bill: Bill | None) -> Opinion | Why:
         for _ in range(_TRIES):
-            answer = await self._call(messages)
+            answer = await self._call(messages, bill)
             if isinstance(answer, Why):
                 return answer
             if answer.content is None:
@@ -208,7 +227,7 @@ class Arbiter:
                 continue
         return Why.SHAPE
 
-    async def _call(self, messages: list[dict[str, str]]) -> Said | Why:
+    async def _call(self, messages: list[dict[str, str]], bill: Bill | None) -> Said | Why:
         most = sum(len(message["content"]) for message in messages) // _CHARACTERS_A_TOKEN
         held = self._prices.of(asked=most, answered=MAX_TOKENS)
         if not await self._purse.take(held):
@@ -223,6 +242,8 @@ class Arbiter:
                 said = await self._reader.ask(messages)
             self._breaker.succeeded()
             spent, outcome = self._prices.of(asked=said.asked_tokens, answered=said.answered_tokens), "ok"
+            if bill is not None:
+                bill.add(said, spent)
             LLM_TOKENS.add(said.asked_tokens, kind="asked")
             LLM_TOKENS.add(said.answered_tokens, kind="answered")
         except (LlmAway, TimeoutError) as exc:

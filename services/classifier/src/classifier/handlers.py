@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 from typing import TypeVar
 
-from classifier.arbiter import Arbiter
+from classifier.arbiter import Arbiter, Bill
 from classifier.domain.items import inspect, ruled_by_items
 from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
@@ -92,12 +92,15 @@ async def arbitrate(
 
     What is not answered by the deadline stays open for the rules.
     """
+    bill = Bill()
     verdicts, left = _by_items(command, bench=bench)
     if arbiter is not None and command.ask_model and left and llm_on():
         items = dict(command.items)
         decided = await asyncio.gather(
             *(
-                arbiter.decide(bid, command.lens, items=items.get(bid.sighted.bid.id, ()), by=command.deadline)
+                arbiter.decide(
+                    bid, command.lens, items=items.get(bid.sighted.bid.id, ()), by=command.deadline, bill=bill
+                )
                 for bid in left
             )
         )
@@ -107,6 +110,7 @@ async def arbitrate(
     fact = Arbitrated(
         search_id=command.search_id, batch=command.batch,
         accepted=tuple(_only(AcceptedBid, verdicts)), rejected=tuple(_only(RejectedBid, verdicts)),
+        llm_tokens=bill.tokens, llm_usd=bill.usd,
     )  # fmt: skip
     yield ARBITRATED.message(fact, search_id=fact.search_id, batch=fact.batch)
 

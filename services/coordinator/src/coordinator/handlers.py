@@ -215,7 +215,7 @@ async def _complete(search: Followed, requested: Requested, *, clock: Clock) -> 
     state = search.state
     if state.completed is not None:
         return
-    folded_to = search.read_to
+    folded_to, usage = search.read_to, state.usage()
     # Off the loop: ranking and packing thousands of bids takes long enough for other searches' beats to be missed.
     live = await asyncio.to_thread(answer_of, state.copy(), now=clock())
     held = None
@@ -227,7 +227,7 @@ async def _complete(search: Followed, requested: Requested, *, clock: Clock) -> 
         packed = await asyncio.to_thread(encode_answer, answer)
         ref = await _put(search, answer, packed, by=requested.deadline, clock=clock)
     breakdown = {str(reason): count for reason, count in sorted(state.rejections().items())}
-    completed = completed_of(end, ref, folded_to=folded_to)
+    completed = completed_of(end, ref, folded_to=folded_to, usage=usage)
     await search.publish(COMPLETED.message(completed, search_id=answer.search_id))
     seconds = (answer.finished_at - answer.created_at).total_seconds()
     SEARCHES.add(status=answer.status)

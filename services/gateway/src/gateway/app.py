@@ -5,12 +5,14 @@ from datetime import timedelta
 from functools import partial
 
 from contracts.ops import BreakerChanged, Heartbeat
+from contracts.search import Completed
 from contracts.sources import SourceSeen
 from contracts.subjects import (
     ALERT,
     BREAKER_CHANGED,
     COMPLETED,
     GATEWAY_BREAKER,
+    GATEWAY_USAGE,
     HEARTBEAT,
     KEY_REVOKED,
     SOURCE_SEEN,
@@ -31,6 +33,7 @@ from gateway.adapters.sql.promises import SqlPromises
 from gateway.adapters.sql.schema import SCHEMA
 from gateway.adapters.sql.shelf import SqlShelf
 from gateway.adapters.sql.snapshots import EVERY, SqlSnapshots
+from gateway.adapters.sql.usages import SqlUsage
 from gateway.adapters.stream import StreamRules
 from gateway.adapters.watcher import LOOK, Watcher
 from gateway.adapters.webhook import Webhook
@@ -39,6 +42,7 @@ from gateway.domain.circuits import Seen
 from gateway.domain.keys import LocalKey
 from gateway.domain.signing import Signer
 from gateway.domain.traffic import Quota, Traffic
+from gateway.domain.usage import Caps
 from gateway.http import create_http
 from gateway.routes import metrics
 from gateway.routes.ports import Desk
@@ -100,6 +104,8 @@ def build(settings: GatewaySettings | None = None) -> Service:
     bus.handle(GATEWAY_BREAKER, partial(_kept, circuits))
     bus.listen(SOURCE_SEEN, partial(_seen, seen))
     levers = Levers(bus)
+    used = SqlUsage(database)
+    bus.handle(GATEWAY_USAGE, partial(_used, used, known))
     desk = Desk(
         publisher=bus,
         asker=bus,
@@ -122,6 +128,8 @@ def build(settings: GatewaySettings | None = None) -> Service:
         seen=seen,
         traffic=traffic,
         quota=Quota(settings.requests_per_minute),
+        usage=used,
+        caps=Caps(settings.daily_searches, settings.daily_llm_brl, settings.brl_per_usd),
         cockpit=Cockpit(bus, SqlAudit(database), utc_now),
         flag=levers.on,
         board=board,
@@ -149,6 +157,13 @@ def build(settings: GatewaySettings | None = None) -> Service:
         helpful={"sql": database.check, "disk": disk(settings.data_dir)},
     )
     return service
+
+
+async def _used(usage: SqlUsage, searches: Searches, ended: Completed, _: Delivery) -> AsyncIterator[Outgoing]:
+    if (tenant := await searches.owner(ended.search_id)) is not None:
+        await usage.add(tenant, ended)
+    return
+    yield  # a handler is a generator, also one that sends nothing
 
 
 async def _kept(circuits: SqlCircuits, change: BreakerChanged, _: Delivery) -> AsyncIterator[Outgoing]:

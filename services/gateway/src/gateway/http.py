@@ -26,6 +26,7 @@ from gateway.routes import (
     searches,
     standing,
     triage,
+    usage,
     vocabulary,
 )
 from gateway.routes.ports import Desk
@@ -49,6 +50,7 @@ _API: Final = (
     admin_keys.router,
     dead_letters.router,
     levers.router,
+    usage.router,
     entrance.router,
 )
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -48,6 +49,11 @@ class GatewaySettings(ServiceSettings):
     streams_per_tenant: int = Field(default=2000, ge=1, validation_alias="GATEWAY_STREAMS_PER_TENANT")
     headers_within: timedelta = Field(default=timedelta(seconds=10), validation_alias="GATEWAY_HEADERS_WITHIN")
     """A connection that has not sent a request's headers by then is closed."""
+    daily_searches: int = Field(default=0, ge=0, validation_alias="GATEWAY_DAILY_SEARCHES")
+    """Of one tenant and day, in Brasília; above it new searches get 429 until midnight. 0: no cap."""
+    daily_llm_brl: Decimal = Field(default=Decimal(0), ge=0, validation_alias="GATEWAY_DAILY_LLM_BRL")
+    """Of one tenant and day, in reais; above it rules alone judge its searches. 0: no cap."""
+    brl_per_usd: Decimal = Field(default=Decimal("5.50"), gt=0, validation_alias="GATEWAY_BRL_PER_USD")
     slack_webhook_url: SecretStr = Field(default=SecretStr(""), validation_alias="SLACK_WEBHOOK_URL")
     """Where the watcher tells people what is wrong; empty: in the log alone."""
     cors_origins: tuple[str, ...] = Field(default=(), validation_alias="GATEWAY_CORS_ORIGINS")

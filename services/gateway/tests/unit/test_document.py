@@ -79,6 +79,8 @@ class TestDocument:
             "PUT /v1/admin/workers/{worker}",
             "POST /v1/admin/searches/{search_id}/cancel",
             "GET /v1/admin/audit",
+            "GET /v1/admin/usage",
+            "GET /v1/usage",
         }
         keyless = {name for name, operation in operations.items() if not operation["security"]}
         assert keyless == {

@@ -30,7 +30,7 @@ def plan(requested: Requested, *, budgets: Budgets) -> Planned:
         gather_deadline=min(requested.created_at + budgets.per_source, requested.deadline),
         consolidation_deadline=min(requested.created_at + budgets.consolidation, requested.deadline),
         items_budget=budgets.items,
-        arbitrations_budget=budgets.arbitrations,
+        arbitrations_budget=budgets.arbitrations if requested.llm else 0,
     )
 
 

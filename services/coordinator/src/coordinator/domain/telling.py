@@ -7,7 +7,7 @@ from contracts.answer import Result
 from contracts.answers import Attempted
 from contracts.memory import Remember
 from contracts.report import MakeSpreadsheet, ObjectRef, Summarize
-from contracts.search import Completed, Requested
+from contracts.search import Completed, Requested, Usage
 from contracts.state import Status
 from contracts.subjects import ATTEMPTED, REMEMBER, SPREADSHEET, SUMMARIZE, Outgoing
 from contracts.values import Priority
@@ -58,7 +58,7 @@ def to_the_memory(completed: Completed, requested: Requested) -> Outgoing:
     return REMEMBER.message(command, dedup=key)
 
 
-def completed_of(end: Settled, ref: ObjectRef | None, *, folded_to: int) -> Completed:
+def completed_of(end: Settled, ref: ObjectRef | None, *, folded_to: int, usage: Usage) -> Completed:
     """The one terminal fact."""
     answer = end.answer
     return Completed(
@@ -79,6 +79,7 @@ def completed_of(end: Settled, ref: ObjectRef | None, *, folded_to: int) -> Comp
         first_rows=first_rows(answer.results),
         total=len(answer.results),
         revision=answer.revision,
+        usage=usage,
         at=answer.finished_at,
         folded_to=folded_to,
     )

@@ -80,6 +80,7 @@ KINDS: Mapping[str, Kind] = {
         429, "Buscas demais ao mesmo tempo", "Há buscas demais em andamento; espere uma terminar ou cancele uma."
     ),
     "feedback.too_many": Kind(429, "Avaliações demais", "Há avaliações demais desta chave na última hora."),
+    "usage.day_spent": Kind(429, "Limite do dia atingido", "As buscas de hoje já foram usadas; volte amanhã."),
     "streams.too_many": Kind(429, "Muitas conexões", "Você tem conexões demais acompanhando buscas; feche alguma."),
     "saved.too_many": Kind(422, "Limite atingido", "Há buscas salvas demais; apague uma antes de salvar outra."),
     "internal": Kind(500, "Erro interno", "Algo falhou do nosso lado; o erro foi registrado."),

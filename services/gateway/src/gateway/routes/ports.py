@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from secrets import token_bytes
 from typing import Annotated, Any, Protocol
 
@@ -30,6 +30,7 @@ from gateway.domain.shelf import Mark, SavedSearch, Triage
 from gateway.domain.signing import Signer
 from gateway.domain.standing import BidStanding
 from gateway.domain.traffic import Quota, Traffic
+from gateway.domain.usage import Caps, DayUsed
 from gateway.once import Promises
 from servicekit.envelope import Ack
 from servicekit.health import Health
@@ -213,6 +214,16 @@ class Cockpit(Protocol):
         """Keep a record of what is about to be done."""
 
 
+class Usages(Protocol):
+    """What tenants have used; each call raises DependencyAway."""
+
+    async def of_day(self, tenant: str, day: date) -> DayUsed:
+        """One tenant's day."""
+
+    async def since(self, day: date, *, tenant: str | None = None) -> list[DayUsed]:
+        """Every tenant's days, or one's, the newest first."""
+
+
 class Snapshots(Protocol):
     """How the system did; each call raises DependencyAway."""
 
@@ -331,6 +342,9 @@ class Desk:
     """None: nothing can be changed while it runs."""
     flag: Callable[[Flag], bool] = lambda _: True
     """Whether a flag is on."""
+    usage: Usages | None = None
+    """None: nothing is counted per tenant."""
+    caps: Caps = field(default_factory=Caps)
     streams_of: Counter[str] = field(default_factory=Counter)
     """Event streams open now, by tenant."""
 
