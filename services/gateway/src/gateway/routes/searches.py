@@ -36,6 +36,7 @@ from gateway.domain.results import (
 )
 from gateway.domain.standing import Explanation
 from gateway.domain.wording import named
+from gateway.routes.caps import within_caps
 from gateway.routes.describing import linked, links, problems
 from gateway.routes.ports import AtDesk, Desk, InPath, Memory, TheCaller
 from servicekit.envelope import Ack
@@ -155,7 +156,7 @@ async def ask(
         view = await _answered(asked, hit, desk, desk.memory)
         response.status_code = 200
     else:
-        asked = await _within_caps(asked, desk)
+        asked = await within_caps(asked, desk)
         await _admit(asked, request, desk)
         view = await _publish(asked, desk, now=now)
     if waits is None or not view.live_fetch_in_progress:
@@ -289,21 +290,6 @@ async def _asked_before(search_id: SearchId, caller: Caller, desk: Desk) -> Sear
         return None
     view = await desk.searches.view(search_id)
     return linked(view) if view else None
-
-
-async def _within_caps(asked: Requested, desk: Desk) -> Requested:
-    """The search as its tenant's day still allows it; while what was used cannot be read, as if nothing had been."""
-    if desk.usage is None or not desk.caps.any:
-        return asked
-    tenant, now = asked.tenant, asked.created_at
-    try:
-        used = await desk.usage.of_day(tenant, day_of(now))
-    except DependencyAway as exc:
-        log.debug("usage_away", why=exc.code)
-        return asked
-    if desk.caps.refuses(used, running=desk.traffic.running(tenant, now=now)):
-        raise Problem("usage.day_spent", headers={"Retry-After": str(seconds_to_midnight(now))})
-    return asked if desk.caps.llm_left(used) else asked.model_copy(update={"llm": False})
 
 
 async def _answered(asked: Requested, hit: Hit, desk: Desk, memory: Memory) -> SearchView:
