@@ -49,6 +49,10 @@ KINDS: Mapping[str, Kind] = {
     "route.not_found": Kind(404, "Endereço inexistente", "Não há nada neste endereço."),
     "search.not_found": Kind(404, "Busca não encontrada", "Não há busca com este identificador."),
     "letter.not_found": Kind(404, "Mensagem não encontrada", "Não há mensagem abandonada com este número."),
+    "entry.not_found": Kind(404, "Resposta não guardada", "Não há resposta guardada com esta chave."),
+    "confirmation.missing": Kind(
+        400, "Confirmação ausente", "Para apagar tudo, envie o cabeçalho X-Confirm: delete-all."
+    ),
     "key.not_found": Kind(404, "Chave não encontrada", "Não há chave com este identificador."),
     "saved.not_found": Kind(404, "Busca salva não encontrada", "Não há busca salva com este identificador."),
     "mark.not_found": Kind(404, "Sem marcação", "Esta licitação não está marcada."),

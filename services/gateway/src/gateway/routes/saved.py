@@ -1,6 +1,7 @@
 """Saved searches: asked again with one click; their alerts are the notifier's."""
 
 import re
+from contextlib import suppress
 from typing import Annotated, Final
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.query import SearchRequest
+from contracts.when import day_of
 from gateway.domain.problem import Problem
 from gateway.domain.shelf import SavedSearch
 from gateway.routes.describing import problems
@@ -50,6 +52,9 @@ async def save(
     if not await shelf.save(caller.tenant, saved):
         raise Problem("saved.too_many")
     response.headers["Location"] = f"/v1/saved-searches/{saved.id}"
+    if desk.memory is not None:
+        with suppress(ValueError):  # a window that is no longer one
+            desk.memory.saved(saved.request.normalised(today=day_of(now)).key)
     return saved
 
 
