@@ -9,7 +9,7 @@ import pytest
 
 from classifier import handlers
 from classifier.adapters.catalogue_files import load_briefs
-from classifier.arbiter import Arbiter, Limits, OpinionCache, Why
+from classifier.arbiter import Arbiter, Bill, Limits, OpinionCache, Why
 from classifier.domain.arbitration import LlmAway, Opinion, Said
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from classifier.handlers import Bench
@@ -155,6 +155,14 @@ class TestArbiter:
         assert isinstance(said[0], AcceptedBid)
         assert said[-1] is Why.BUDGET
         assert reader.asked < 3
+
+    async def test_puts_what_the_answers_cost_on_the_bill_of_whoever_asked_first(self, make_bid: Any, now: Any) -> None:
+        judge, by = arbiter(FakeReader(Said(SAY_YES.content, 1_000, 100)), now), now + timedelta(seconds=5)
+        first, second = Bill(), Bill()
+        for bill in (first, second):
+            await judge.decide(open_bid(make_bid), LENS, by=by, bill=bill)
+        assert (first.tokens, first.usd > 0) == (1_100, True)
+        assert second == Bill()
 
     async def test_asks_nobody_after_the_deadline(self, make_bid: Any, now: Any) -> None:
         reader = FakeReader(SAY_YES, hangs=True)

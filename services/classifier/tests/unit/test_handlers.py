@@ -16,11 +16,13 @@ from servicekit.bus import Delivery
 UNIFORMES = Lens(sector="vestuario")
 
 
+DELIVERY = Delivery(
+    subject="work.classifier.judge.v1", sequence=1, attempt=1, correlation_id="c", stopping=asyncio.Event()
+)
+
+
 async def judged(command: JudgeBids, bench: Bench) -> list[Outgoing]:
-    delivery = Delivery(
-        subject="work.classifier.judge.v1", sequence=1, attempt=1, correlation_id="c", stopping=asyncio.Event()
-    )
-    return [out async for out in handlers.judge(command, delivery, bench=bench)]
+    return [out async for out in handlers.judge(command, DELIVERY, bench=bench)]
 
 
 async def only(command: JudgeBids, bench: Bench) -> Judged:
@@ -74,6 +76,14 @@ class TestJudge:
         off = Bench(judge=bench.judge, own_terms=bench.own_terms, viability_enabled=False)
         fact = await only(make_command([make_bid("Aquisição de uniformes")], UNIFORMES), off)
         assert fact.accepted[0].verdict.viability is None
+
+    async def test_leaves_viability_out_while_an_operator_has_switched_it_off(
+        self, bench: Bench, make_bid: Any, make_command: Any
+    ) -> None:
+        command = make_command([make_bid("Aquisição de uniformes")], UNIFORMES)
+        told = [out async for out in handlers.judge(command, DELIVERY, bench=bench, viability_on=lambda: False)]
+        assert JUDGED.decode(told[0].body).accepted[0].verdict.viability is None
+        assert (await only(command, bench)).accepted[0].verdict.viability is not None
 
     async def test_gives_the_same_bytes_and_ids_for_the_same_command(
         self, bench: Bench, make_bid: Any, make_command: Any
