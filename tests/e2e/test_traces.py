@@ -1,5 +1,6 @@
 """One trace per search, whole, through every service, at a collector of our own in a process of its own."""
 
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from farol.starting import free_ports
 
 STAGES = {"validate", "prepare", "fetch", "filter", "enrich", "persist", "generate"}
+TOKEN = "a-token-of-the-test"
 TOLD = {"search.id", "search.sector", "search.ufs", "items_in", "items_out"}
 SERVICES = {f"farol-{name}" for name in ("gateway", "coordinator", "cache", "fetcher", "classifier", "reporter")}
 UFS = ("AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE", "PI", "PR")
@@ -47,7 +49,9 @@ class TestTraces:
         self, start_farol: Callable[..., Any], collector: str, searches: int, arguments: tuple[str, ...]
     ) -> None:
         httpx.delete(f"{collector}/spans")
-        farol = start_farol(*arguments, OTEL_EXPORTER_OTLP_ENDPOINT=collector, OTEL_SAMPLING_RATE="1")
+        farol = start_farol(
+            *arguments, OTEL_EXPORTER_OTLP_ENDPOINT=collector, OTEL_SAMPLING_RATE="1", METRICS_TOKEN=TOKEN
+        )
         asked: list[str] = []
         for number in range(searches):
             pair = [UFS[number % len(UFS)], UFS[(number * 7 + 1 + number // len(UFS)) % len(UFS)]]
@@ -55,9 +59,54 @@ class TestTraces:
             farol.until_over(asked[-1])
         for search_id in asked:
             farol.until_closed(search_id)
+        counted = _metrics(farol)
+        assert _everyone_is_at_work(farol)
         assert farol.stop() == 0
         spans = httpx.get(f"{collector}/spans", timeout=60).json()
         _whole(spans, asked)
+        if not arguments:
+            _counted(counted, searches=searches, traces={span["trace_id"] for span in spans})
+
+
+def _metrics(farol: Any) -> str:
+    assert farol.http.get("/metrics", headers={"Authorization": "Bearer another"}).status_code == 401
+    asked = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/openmetrics-text"}
+    reply = farol.http.get("/metrics", headers=asked)
+    assert reply.status_code == 200
+    return str(reply.text)
+
+
+def _everyone_is_at_work(farol: Any) -> bool:
+    workers = farol.http.get("/v1/health/workers").json()["workers"]
+    assert {each["service"] for each in workers if each["status"] == "alive"} == {
+        name.removeprefix("farol-") for name in SERVICES
+    }
+    score = farol.http.get("/v1/health/score").json()
+    return bool(score["status"] == "healthy")
+
+
+def _counted(text: str, *, searches: int, traces: set[str]) -> None:
+    """Every metric that a search on recorded data moves has moved, and exemplars name its traces."""
+    values = dict(re.findall(r"^([a-z_]+(?:\{[^}]*\})?) ([0-9.e+-]+)", text, flags=re.MULTILINE))
+    assert float(values['searches_total{status="completed"}']) == searches
+    moved = {name.partition("{")[0] for name, value in values.items() if float(value) > 0}
+    assert moved >= {
+        "search_duration_seconds_count", "fetch_duration_seconds_count", "filter_decisions_total", "cache_misses_total",
+        "farol_first_result_seconds_count", "farol_search_coverage_pct_count", "farol_bus_messages_total",
+        "farol_bus_published_total", "farol_bus_handle_seconds_count", "farol_bus_connected",
+        "farol_pages_fetched_total",
+        "farol_records_fetched_total", "farol_source_rate", "farol_http_requests_total", "farol_job_runs_total",
+        "farol_job_last_success_timestamp_seconds", "farol_stream_messages", "process_resident_memory_bytes",
+    }  # fmt: skip
+    there = {name.partition("{")[0] for name in values}
+    assert there >= {
+        "active_searches", "circuit_breaker_degraded", "farol_circuits_open", "farol_queue_pending",
+        "farol_queue_ack_pending", "farol_queue_redelivered", "farol_queue_missing", "farol_sse_clients",
+        "farol_stream_fill_ratio", "farol_watcher_firing", "farol_source_waiting", "farol_bus_running",
+    }  # fmt: skip
+    exemplars = set(re.findall(r'# \{trace_id="([0-9a-f]{32})"\}', text))
+    assert exemplars
+    assert exemplars <= traces
 
 
 def _whole(spans: list[dict[str, Any]], asked: list[str]) -> None:
