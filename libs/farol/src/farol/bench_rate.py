@@ -102,7 +102,7 @@ async def warm(played: Played) -> None:
 async def used_share(played: Played, *, rate: float, link: RedisLink | None = None) -> Used:
     """Fetch at least 150 pages as fast as the rate allows; the source's own limit is the rate."""
     async with httpx.AsyncClient(base_url=played.control, timeout=30) as control:
-        limit = {"source": "pncp", "requests": int(rate)}
+        limit = {"source": "pncp", "requests": int(rate), "retry_after": 1}
         (await control.put("/_sim/faults", json={"rates": [limit]})).raise_for_status()
         await control.delete("/_sim/hits")
         facts = await _fetch(played, rate=rate, ufs=UFS, days=DAYS, link=link)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servicekit.shared.bucket import STEP_EVERY, Bucket
+from servicekit.shared.bucket import SPACING, STEP_EVERY, Bucket
 
 
 def grants(bucket: Bucket, lateness: list[float]) -> list[float]:
@@ -25,8 +25,8 @@ class TestBucket:
     def test_spaces_grants_evenly(self):
         moments = grants(Bucket(10), [0.0] * 30)
         gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-        assert min(gaps) == pytest.approx(0.102)
-        assert max(gaps) == pytest.approx(0.102)
+        assert min(gaps) == pytest.approx(SPACING / 10)
+        assert max(gaps) == pytest.approx(SPACING / 10)
 
     @given(
         rate=st.integers(1, 50),
@@ -36,6 +36,29 @@ class TestBucket:
         moments = grants(Bucket(rate), lateness)
         for first, beyond in zip(moments, moments[rate:], strict=False):
             assert beyond - first >= 1.0
+
+    @given(
+        rate=st.integers(1, 50),
+        uses=st.lists(st.tuples(st.floats(0, 0.3), st.floats(0, 0.5) | st.just(0.0)), min_size=2, max_size=100),
+    )
+    def test_counts_a_grant_that_was_used_late_from_its_use_on(self, rate, uses):
+        bucket, now, moments = Bucket(rate), 100.0, []
+        for late, used_late in uses:
+            now = max(now, bucket.due()) + late
+            assert bucket.take(now).granted
+            if used_late:
+                bucket.used_late(now, now + used_late)
+            now += used_late
+            moments.append(now)
+        for first, beyond in zip(moments, moments[rate:], strict=False):
+            assert beyond - first >= 1.0 - 1e-9
+
+    def test_minds_no_use_of_a_grant_that_is_long_over(self):
+        bucket = Bucket(10)
+        bucket.take(0.0)
+        due = bucket.due()
+        bucket.used_late(-5.0, 100.0)
+        assert bucket.due() == due
 
     @given(rate=st.integers(1, 50), processes=st.integers(1, 12), phase=st.randoms(use_true_random=False))
     def test_keeps_many_processes_together_below_the_rate(self, rate, processes, phase):
@@ -56,7 +79,7 @@ class TestBucket:
         bucket = Bucket(10)
         bucket.take(0.0)
         bucket.take(60.0)
-        assert bucket.due() - 60.0 == pytest.approx(0.102)
+        assert bucket.due() - 60.0 == pytest.approx(SPACING / 10)
 
     def test_makes_good_what_late_timers_cost(self):
         moments = grants(Bucket(50), [0.0, 0.002, 0.01, 0.0, 0.001] * 100)
@@ -65,7 +88,7 @@ class TestBucket:
 
     def test_says_how_long_to_wait(self):
         bucket = Bucket(10)
-        assert bucket.take(0.0).wait == pytest.approx(0.102)
+        assert bucket.take(0.0).wait == pytest.approx(SPACING / 10)
         early = bucket.take(0.05)
         assert (early.granted, early.wait) == (False, pytest.approx(0.052))
 

@@ -14,7 +14,11 @@ AT_ONCE = 128
 SHORTEST_WAIT = 0.0002
 """Seconds; a loop's clock may be that coarse."""
 
-Ticket = asyncio.Future[None]
+LATE = 0.005
+"""Seconds between a grant and its use that are worth telling the bucket: the loop was held up in between."""
+
+Ticket = asyncio.Future[float]
+"""It is done with the moment of its grant."""
 
 
 class Rate(Protocol):
@@ -26,6 +30,10 @@ class Rate(Protocol):
 
     async def refused(self, pause: timedelta) -> None:
         """The source answered 429."""
+        ...
+
+    def used_late(self, granted_at: float, used_at: float) -> None:
+        """A token was used later than it was given."""
         ...
 
     def configure(self, rate: float | None) -> None:
@@ -58,7 +66,9 @@ class Lane:
         self._queue.push(flow, ticket, first=first)
         self._advance()
         try:
-            await ticket
+            granted_at, now = await ticket, asyncio.get_running_loop().time()
+            if now - granted_at > LATE:
+                self.rate.used_late(granted_at, now)
             yield
         finally:
             self._queue.drop(flow, ticket)
@@ -90,16 +100,16 @@ class Lane:
         while self._queue and self._free:
             turn = await self.rate.take()
             if turn.granted:
-                self._grant()
+                self._grant(turn.at)
             if not turn.granted or (turn.wait and self._queue):
                 await asyncio.sleep(max(turn.wait, SHORTEST_WAIT))
 
-    def _grant(self) -> None:
+    def _grant(self, at: float) -> None:
         while self._queue:
             ticket = self._queue.pop()
             if not ticket.done():  # else its waiter was cancelled and has not run yet
                 self._free -= 1
-                ticket.set_result(None)
+                ticket.set_result(at)
                 return
 
     def _pumped(self, pump: asyncio.Task[None]) -> None:

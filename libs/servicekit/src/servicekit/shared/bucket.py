@@ -86,6 +86,12 @@ class Bucket:
         self._grants.append(now)
         return Turn(granted=True, wait=max(0.0, self.due() - now), at=now)
 
+    def used_late(self, granted_at: float, used_at: float) -> None:
+        """A grant was made use of later than it was given: it counts from then on, so that those after it keep away."""
+        if granted_at in self._grants:
+            self._grants.remove(granted_at)
+            self._grants = deque(sorted((*self._grants, used_at)), maxlen=self._grants.maxlen)
+
     def rest(self, until: float) -> None:
         """Grant nothing before `until`: what others granted is not known."""
         self._due = max(self._due, until)

@@ -160,6 +160,14 @@ class SourceRate:
             self._local.rest(now + QUIET)
         return self._local.take(now)
 
+    def used_late(self, granted_at: float, used_at: float) -> None:
+        """A token was used so late that those after it have to keep away from that moment.
+
+        Only this process's own are: the shared ones lie on Redis's clock, evenly spaced between all processes.
+        """
+        if self._alone:
+            self._local.used_late(granted_at, used_at)
+
     async def refused(self, pause: timedelta) -> None:
         """The source answered 429: silence, and half the rate."""
         now, seconds = self._now(), min(pause, LONGEST_PAUSE).total_seconds()
