@@ -43,6 +43,8 @@ class Wish:
     home_uf: UF | None = None
     sort: str | None = None
     force_refresh: bool = False
+    still_open: bool = False
+    """Everything that takes proposals today, whenever it was published; the days say nothing then."""
 
     def body(self, *, today: date) -> dict[str, Any]:
         """The request; what was not said is left to the gateway's defaults."""
@@ -59,6 +61,8 @@ class Wish:
             "sort": self.sort,
             "force_refresh": self.force_refresh or None,
         }
+        if self.still_open:
+            fields |= {"scope": "open", "date_from": None, "date_to": None}
         return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -3,6 +3,7 @@ from datetime import date
 import pytest
 
 from contracts.places import UF, UFS
+from contracts.query import Scope, SearchRequest
 from farol.searching import Wish, parse_ufs
 
 
@@ -36,3 +37,8 @@ class TestWish:
         )
         assert "sector" not in body
         assert "force_refresh" not in body
+
+    def test_asks_for_all_that_is_open_without_any_days(self) -> None:
+        body = Wish(ufs=(UF.SP,), sector="vestuario", still_open=True).body(today=date(2026, 11, 22))
+        assert body == {"ufs": ["SP"], "sector": "vestuario", "scope": "open"}
+        assert SearchRequest.model_validate(body).scope is Scope.OPEN

@@ -21,7 +21,7 @@ from contracts.fetch import (
     PageFetched,
 )
 from contracts.places import NATIONAL, UF
-from contracts.subjects import FETCHED, ITEMS_FETCHED, Outgoing
+from contracts.subjects import CACHE_PAGES, FETCHED, ITEMS_FETCHED, Outgoing
 from contracts.values import BidId, Source
 from fetcher.details import Details
 from fetcher.domain.parts import fingerprint
@@ -30,8 +30,9 @@ from servicekit.bus import Delivery
 from servicekit.clock import Clock
 from servicekit.telemetry.tracing import link
 
-SETTLE: Final = timedelta(seconds=5)
-"""How long the acknowledgement waits for the memory to store the last end."""
+SETTLE: Final = 2 * CACHE_PAGES[Source.PNCP].ack_wait + timedelta(seconds=2)
+"""How long the acknowledgement waits for the memory to store the last end. A page that a killed cache held comes back
+after the consumer's `ack_wait`: a claim given free before that would have it fetched a second time."""
 
 
 class Memory(Protocol):

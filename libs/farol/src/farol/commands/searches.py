@@ -39,6 +39,9 @@ def search(
     force_refresh: Annotated[
         bool, typer.Option("--force-refresh", help="Consulta de novo o que já está guardado.")
     ] = False,
+    still_open: Annotated[
+        bool, typer.Option("--open", help="Tudo o que recebe propostas hoje, publicado quando for (ignora --days).")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10000, help="Quantas linhas mostrar.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Onde salvar a planilha.")] = None,
     url: Url = None,
@@ -66,6 +69,7 @@ def search(
             home_uf=parse_ufs([home_uf])[0] if home_uf else None,
             sort=sort,
             force_refresh=force_refresh,
+            still_open=still_open,
         )
     except ValueError as exc:
         raise typer.BadParameter(str(exc)) from exc
