@@ -228,7 +228,8 @@ class Board:
                 yield Rule.WORKER_UNREADY, beat.worker, f"{beat.worker} não está pronto: {'; '.join(beat.failing)}."
             for job in beat.jobs:
                 limit = timedelta(seconds=2 * job.every_s) + MARGIN
-                if now - (job.last_success or beat.started_at) > limit:
+                # As of its beat: of the time since, a process that was killed meanwhile says nothing.
+                if beat.at - (job.last_success or beat.started_at) > limit:
                     yield Rule.JOB_LATE, f"{beat.worker}.{job.name}", f"A tarefa {job.name} de {beat.worker} atrasou."
 
     def _broken_by_queues(self, now: datetime) -> Iterator[tuple[Rule, str, str]]:
