@@ -2,10 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from servicekit.health import Check, HealthStatus, examine
+from servicekit.health import Check, HealthStatus, disk, examine, worst_of
 
 
 async def well() -> str | None:
@@ -44,3 +45,31 @@ class TestExamine:
     async def test_names_the_kind_of_a_failure_and_not_its_text(self) -> None:
         health = await examine({"sql": broken})
         assert health.checks["sql"].detail == "ConnectionError"
+
+
+class TestDisk:
+    async def test_tells_a_full_disk_from_one_with_room(self, tmp_path: Path) -> None:
+        found = await examine({"room": disk(tmp_path, least=1), "full": disk(tmp_path, least=1 << 62)})
+        assert (found.checks["room"].status, found.checks["full"].status) == (
+            HealthStatus.HEALTHY,
+            HealthStatus.UNHEALTHY,
+        )
+        assert (found.checks["full"].detail or "").startswith("DiskFull: ")
+        assert found.status is HealthStatus.UNHEALTHY
+
+
+class TestWorstOf:
+    async def test_names_each_check_by_its_part_and_is_as_bad_as_the_worst(self) -> None:
+        async def away() -> str | None:
+            raise OSError("gone")
+
+        async def well() -> str | None:
+            return None
+
+        parts = {
+            "cache": await examine({"bus": well}),
+            "fetcher": await examine({"bus": well}, optional={"redis": away}),
+        }
+        whole = worst_of(parts)
+        assert whole.checks.keys() == {"cache.bus", "fetcher.bus", "fetcher.redis"}
+        assert whole.status is HealthStatus.DEGRADED
