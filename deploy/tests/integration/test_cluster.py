@@ -15,9 +15,10 @@ import nats
 import pytest
 import pytest_asyncio
 
+from contracts.subjects import STREAMS
 from servicekit.embedded_nats import die_with_parent, free_port
 from servicekit.entry import entry
-from servicekit.provision import provision
+from servicekit.provision import BUCKETS, provision
 from simulators.server import Simulator
 
 SERVICES = ("cache", "classifier", "coordinator", "fetcher", "gateway", "reporter")
@@ -72,13 +73,71 @@ async def one_name(ports: Sequence[int]) -> AsyncIterator[int]:
         await asyncio.gather(*connections, return_exceptions=True)
 
 
-class RunningServices:
-    """Six processes, and the HTTP client of one caller."""
+Environments = dict[str, dict[str, str]]
 
-    def __init__(self, http: httpx.AsyncClient, logs: Path, nats_port: int) -> None:
+
+class RunningServices:
+    """A process of each service, two of the gateway, and the HTTP client of one caller."""
+
+    def __init__(self, http: httpx.AsyncClient, logs: Path, nats_port: int, environments: Environments) -> None:
         self.http = http
         self._logs = logs
         self.nats_port = nats_port
+        self._environments = environments
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        """`gateway-2` is the gateway in a second process."""
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", name.removesuffix("-2")],
+                cwd=self._logs,
+                env=self._environments[name],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no locks
+            )
+
+    async def restart(self, name: str) -> None:
+        """As a rolling update does it: asked to go, waited for, begun anew, and on once it is at work."""
+        process = self.processes[name]
+        process.terminate()
+        async with asyncio.timeout(WITHIN):
+            while process.poll() is None:  # noqa: ASYNC110 - a process has no event
+                await asyncio.sleep(0.05)
+        before = self.said_by(name).count("service.started")
+        self.start(name)
+        async with asyncio.timeout(WITHIN):
+            while self.said_by(name).count("service.started") == before:
+                assert self.processes[name].poll() is None, self.said()
+                await asyncio.sleep(0.05)
+
+    def stop(self) -> None:
+        """End every process."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            process.wait()
+
+    def said_by(self, name: str) -> str:
+        return (self._logs / f"{name}.log").read_text()
+
+    async def follow(self, search_id: str) -> list[str]:
+        """The ids of every event of a search's stream until `closed`, over as many connections as it takes."""
+        seen: list[str] = []
+        async with asyncio.timeout(WITHIN * 3):
+            while True:
+                headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": seen[-1]} if seen else {})
+                with contextlib.suppress(httpx.TransportError):  # cut: that is what `Last-Event-ID` is for
+                    async with self.http.stream("GET", f"/v1/searches/{search_id}/events", headers=headers) as stream:
+                        assert stream.status_code in {200, 204}
+                        if stream.status_code == 204:
+                            return seen
+                        async for line in stream.aiter_lines():
+                            if line.startswith("id:"):
+                                seen.append(line[3:].strip())
+                            if line == "event: closed":
+                                return seen
 
     async def search(self, **body: Any) -> dict[str, Any]:
         """Ask, wait for the answer and for its spreadsheet."""
@@ -102,43 +161,47 @@ class RunningServices:
 async def running(
     three_servers: Any, make_secrets: ModuleType, clean_environment: dict[str, str], tmp_path_factory: Any
 ) -> AsyncIterator[RunningServices]:
-    home, port, key = tmp_path_factory.mktemp("services"), free_port(), make_secrets.api_key()
+    home, key = tmp_path_factory.mktemp("services"), make_secrets.api_key()
     async with contextlib.AsyncExitStack() as stack:
         nats_port = await stack.enter_async_context(one_name(three_servers.ports))
         await provision(three_servers.url("provision", port=nats_port), replicas=3)
-        processes: list[subprocess.Popen[bytes]] = []
         sources = await stack.enter_async_context(Simulator())
-        for service in SERVICES:
-            process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-                [sys.executable, "-m", service],
-                cwd=home,
-                env={
-                    **clean_environment,
-                    "NATS_URL": three_servers.url(service, port=nats_port),
-                    "FAROL_DATA_DIR": str(home / service),
-                    "FAROL_API_KEY": key,
-                    "GATEWAY_KEYS_SECRET": make_secrets.password(),
-                    "FAROL_HTTP_PORT": str(port),
-                    "PNCP_CONSULTA_URL": sources.pncp_consulta_url,
-                    "PNCP_API_URL": sources.pncp_api_url,
-                    "PCP_API_URL": sources.pcp_url,
-                },
-                stdout=stack.enter_context((home / f"{service}.log").open("wb")),
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no locks
-            )
-            processes.append(process)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
+        shared = {
+            **clean_environment,
+            "FAROL_API_KEY": key,
+            "GATEWAY_KEYS_SECRET": make_secrets.password(),
+            "PNCP_CONSULTA_URL": sources.pncp_consulta_url,
+            "PNCP_API_URL": sources.pncp_api_url,
+            "PCP_API_URL": sources.pcp_url,
+        }
+        ports = {"gateway": free_port(), "gateway-2": free_port()}
+        environments = {
+            name: {
+                **shared,
+                "NATS_URL": three_servers.url(name.removesuffix("-2"), port=nats_port),
+                "FAROL_DATA_DIR": str(home / name),
+                "FAROL_HTTP_PORT": str(ports.get(name, 0)),
+            }
+            for name in (*SERVICES, "gateway-2")
+        }
+        port = await stack.enter_async_context(one_name(list(ports.values())))
         headers = {"Authorization": f"Bearer {key}"}
         http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, trust_env=False)
-        )
-        services = RunningServices(http, home, nats_port)
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, trust_env=False,
+                limits=httpx.Limits(max_keepalive_connections=0),  # as a balancer: each request to whoever is there
+            )
+        )  # fmt: skip
+        services = RunningServices(http, home, nats_port, environments)
+        stack.callback(services.stop)
+        for name in environments:
+            services.start(name)
         try:
             async with asyncio.timeout(WITHIN):
-                while not await _ready(http):
-                    assert all(process.poll() is None for process in processes), services.said()
+                while not all("service.started" in services.said_by(name) for name in environments):
+                    assert all(process.poll() is None for process in services.processes.values()), services.said()
+                    await asyncio.sleep(0.1)
+                while not await _ready(http):  # noqa: ASYNC110 - another process has no event
                     await asyncio.sleep(0.1)
         except TimeoutError:
             pytest.fail(services.said())
@@ -161,7 +224,7 @@ class TestCluster:
             streams = await client.jetstream().streams_info()
         finally:
             await client.close()
-        assert len(streams) == 9
+        assert len(streams) == len(STREAMS) + len(BUCKETS)
         assert {each.config.num_replicas for each in streams} == {3}
 
     async def test_answers_a_search_with_what_each_service_may_do(self, running: RunningServices, three_servers: Any):
@@ -171,6 +234,45 @@ class TestCluster:
         assert state["excel_status"] == "ready", (state, running.said())
         file = await running.http.get(f"/v1/searches/{state['search_id']}/spreadsheet")
         assert file.content.startswith(b"PK")
+        assert three_servers.refusals() == []
+
+    async def test_loses_nothing_while_some_are_restarted(self, running: RunningServices, three_servers: Any):
+        await self._is_updated_without_loss(running, three_servers, ("coordinator", "gateway"), users=("SP",))
+
+    @pytest.mark.soak
+    @pytest.mark.timeout(900)
+    async def test_loses_nothing_while_each_is_restarted_in_turn(self, running: RunningServices, three_servers: Any):
+        await self._is_updated_without_loss(running, three_servers, (*SERVICES, "gateway-2"), users=("SP", "RJ", "RS"))
+
+    @staticmethod
+    async def _is_updated_without_loss(
+        running: RunningServices, three_servers: Any, names: Sequence[str], *, users: Sequence[str]
+    ) -> None:
+        """No request fails, no search is lost, and every stream is told every event once."""
+        over = asyncio.Event()
+        ends: list[dict[str, Any]] = []
+
+        async def keep_searching(first: str) -> None:
+            for uf in itertools.cycle((first, "MG", "BA", "PR")):
+                asked = await running.http.post(
+                    "/v1/searches", json={"ufs": [uf], "sector": "vestuario", "force_refresh": True}
+                )
+                assert asked.status_code in {200, 202}, asked.text
+                search_id = asked.json()["search_id"]
+                seen = await running.follow(search_id)
+                assert len(seen) == len(set(seen)) > 0
+                ends.append((await running.http.get(f"/v1/searches/{search_id}")).json())
+                if over.is_set():
+                    return
+
+        searching = [asyncio.create_task(keep_searching(uf)) for uf in users]
+        for name in names:
+            await running.restart(name)
+        over.set()
+        await asyncio.gather(*searching)
+        assert len(ends) >= len(users)
+        assert {each["status"] for each in ends} == {"completed"}, running.said()
+        assert {each["excel_status"] for each in ends} == {"ready"}, running.said()
         assert three_servers.refusals() == []
 
     async def test_answers_while_one_of_three_servers_is_gone(self, running: RunningServices, three_servers: Any):
