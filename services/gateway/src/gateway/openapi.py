@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from gateway.domain.problem import ProblemDocument
 from gateway.edge import COOKIE
 from gateway.examples import EXAMPLES
+from gateway.routes.describing import problems
 
 _DESCRIPTION = """
 Busca em licitações públicas de todo o país, com relevância, viabilidade e a medida exata do que foi olhado.
@@ -18,6 +19,8 @@ Busca em licitações públicas de todo o país, com relevância, viabilidade e 
 
 Todo erro é um documento de problema (RFC 9457) com um `code` estável. Toda resposta leva `X-Correlation-Id`.
 """.strip()
+_INVALID = problems("request.invalid")[422]
+"""In place of FastAPI's own error, wherever something can be invalid."""
 _OPEN_TAGS = frozenset({"saúde", "arquivos"})
 
 
@@ -56,5 +59,5 @@ def _made(app: FastAPI) -> dict[str, Any]:
 def _finish(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
-        del responses["422"]
+        responses["422"] = _INVALID
     operation["security"] = [] if _OPEN_TAGS.intersection(operation.get("tags", ())) else [{"key": []}, {"session": []}]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts.ops import BreakerChanged, CircuitState
 from contracts.values import Source
@@ -61,13 +61,23 @@ class Circuits(BaseModel):
     at: UtcDatetime
 
 
+def _written(moment: str | datetime | None) -> str | datetime | None:
+    """A moment is written out (RFC 3339): pydantic would take a bare number for seconds since 1970."""
+    if isinstance(moment, str) and "T" not in moment.upper():
+        raise ValueError("must be a date and time")
+    return moment
+
+
 class Wanted(BaseModel):
     """Which part of the history."""
 
     model_config = ConfigDict(extra="forbid")
 
     source: Source | None = None
-    before: UtcDatetime | None = Field(default=None, description="Só as anteriores: `next_before` da página anterior.")
+    before: Annotated[UtcDatetime | None, BeforeValidator(_written)] = Field(
+        default=None,
+        description="Só as anteriores: `next_before` da página anterior.",
+    )
     limit: int = Field(default=100, ge=1, le=1000)
 
 

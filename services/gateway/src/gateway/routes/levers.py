@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from contracts.control import FLAGS, Control, Flag, Forced
 from contracts.search import Cancelled
@@ -41,13 +41,13 @@ class Reason(BaseModel):
 class FlagWish(Reason):
     """On or off."""
 
-    on: bool
+    on: StrictBool
 
 
 class SourceWish(Reason):
     """Only what is named changes; `null` gives a rate or a circuit back to itself."""
 
-    paused: bool | None = None
+    paused: StrictBool | None = None
     rate: float | None = Field(default=None, gt=0, le=1000)
     breaker: Forced | None = None
 
@@ -55,7 +55,7 @@ class SourceWish(Reason):
 class DrainWish(Reason):
     """Take no new work, or take it again."""
 
-    drained: bool
+    drained: StrictBool
 
 
 class FlagShown(BaseModel):
