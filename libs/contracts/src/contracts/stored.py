@@ -21,6 +21,7 @@ from contracts.when import UtcDatetime
 FRESH_FOR: Final = timedelta(hours=6)
 STALE_FOR: Final = timedelta(hours=24)
 """B01. What is older is not served any more."""
+_WORTH_OF_ONE_PERCENT: Final = int(FRESH_FOR.total_seconds() * 10)
 _MAGIC: Final = b"farol-answer-1"
 _DIGEST: Final = 32
 
@@ -91,17 +92,18 @@ class StoredAnswer(Value):
         """What a reader is told of where it comes from."""
         return AnsweredFrom(level=level.value, cache_age_hours=hours(now - self.finished_at))
 
-    def better_than(self, other: "StoredAnswer") -> bool:
-        """Whether it may take the other's place: not less complete, or so much newer that the other is stale.
+    @property
+    def worth(self) -> int:
+        """What decides of two: six hours weigh as much as the whole coverage, in milliseconds of age.
 
-        An incomplete answer never replaces a better one that is still fresh; of two as complete the newer counts.
+        One number makes the order total, so that every level keeps the same of any two whatever came first. What is
+        both more complete and newer is never replaced; a complete answer gives way to any that is 6 h newer.
         """
-        mine, theirs = self.coverage.coverage_pct, other.coverage.coverage_pct
-        if self.finished_at - other.finished_at > FRESH_FOR:
-            return True
-        if other.finished_at - self.finished_at > FRESH_FOR:
-            return False
-        return (mine, self.finished_at, self.ref.sha256) > (theirs, other.finished_at, other.ref.sha256)
+        return int(self.finished_at.timestamp() * 1000) + self.coverage.coverage_pct * _WORTH_OF_ONE_PERCENT
+
+    def better_than(self, other: "StoredAnswer") -> bool:
+        """Whether it may take the other's place."""
+        return (self.worth, self.ref.sha256) > (other.worth, other.ref.sha256)
 
 
 def age_of(old: timedelta) -> Age:

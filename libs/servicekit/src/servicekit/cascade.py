@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
@@ -39,6 +39,8 @@ class Found:
     entry: Entry
     level: Level
     age: Age
+    sure: bool = False
+    """No level that could have a better one was away."""
 
 
 class Shelf(Protocol):
@@ -140,8 +142,13 @@ class Cascade:
         """
         best: Found | None = None
         behind: list[tuple[Tier, Found]] = []
+        silent = False
         for tier in self._tiers:
-            found = await self._look(tier, key)
+            try:
+                found = await self._look(tier, key)
+            except DependencyAway:
+                silent = True
+                continue
             if found is None or (rows and found.entry.rows is None):
                 continue
             if best is None or found.entry.stored.better_than(best.entry.stored):
@@ -149,40 +156,47 @@ class Cascade:
             if not tier.lacks(key):
                 break
             behind.append((tier, found))
+        if best is None or silent:
+            return best
         for tier, found in behind:
-            if best is not None and not best.entry.stored.better_than(found.entry.stored):
+            if not best.entry.stored.better_than(found.entry.stored):
                 tier.missed.discard(key)
-        return best
+        return replace(best, sure=True)
 
     async def _look(self, tier: Tier, key: str) -> Found | None:
-        try:
-            held = await tier.call(lambda: tier.shelf.get(key))
-        except DependencyAway:
-            return None
+        held = await tier.call(lambda: tier.shelf.get(key))
         if held is None or (age := held[0].age(self._now())) is Age.EXPIRED:
             return None
         return Found(Entry(*held), tier.level, age)
 
     async def keep(self, entry: Entry, *, limit: timedelta = timedelta(seconds=5)) -> tuple[Level, ...]:
-        """Keep it at every level; gives those that have missed it."""
+        """Keep it, or a better one that a level holds, at every level; gives the levels that have missed it.
+
+        A level that is away may hold a better one: until it has been read none of the others is the last word.
+        """
+        key = entry.stored.key
+        held = await self.find(key)
+        if held is not None and held.entry.rows is not None and held.entry.stored.better_than(entry.stored):
+            entry = held.entry
         missed = []
         for tier in self._tiers:
             try:
                 await self._keep(tier, entry, limit)
             except DependencyAway:
-                tier.has_missed(entry.stored.key)
                 missed.append(tier.level)
+        if missed or (held is not None and not held.sure):
+            for tier in self._tiers:
+                tier.has_missed(key)
         return tuple(missed)
 
     async def keep_at(self, level: Level, entry: Entry, *, limit: timedelta = timedelta(seconds=5)) -> None:
         """Keep what a level had missed; raises DependencyAway while it is still away."""
         tier = next(tier for tier in self._tiers if tier.level is level)
         await self._keep(tier, entry, limit)
-        tier.missed.discard(entry.stored.key)
 
     async def refill(self, found: Found) -> None:
-        """Keep what a lower level had at those above it, whose time was over."""
-        for tier in self._tiers:
+        """Keep what a lower level had at those above it, whose time was over; only the surely best one."""
+        for tier in self._tiers if found.sure else ():
             if tier.level is found.level:
                 return
             try:

@@ -1,7 +1,7 @@
 """What Redis does in one step with stored answers and with the budget of refreshes.
 
 An answer is a hash: `h` its head, `b` its rows, `due` from when on a hit has it made anew, `rests` until when no
-refresh may begin, `pct` and `fin` what decides which of two is better. A sorted set holds the refreshes that run, by
+refresh may begin, `worth` what decides which of two is better. A sorted set holds the refreshes that run, by
 when they are given up; a key of its own says that an answer's refresh has begun and rests.
 """
 
@@ -45,16 +45,11 @@ END: Final = Script("return redis.call('ZREM', KEYS[1], ARGV[1])")
 READ: Final = Script("return redis.call('HMGET', KEYS[1], 'h', 'b')")
 
 PUT: Final = Script("""
-local held = redis.call('HMGET', KEYS[1], 'pct', 'fin')
-local pct, fin, fresh = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-if held[1] then
-  local had, at = tonumber(held[1]), tonumber(held[2])
-  if at - fin > fresh then return 0 end
-  if fin - at <= fresh and (had > pct or (had == pct and at > fin)) then return 0 end
-end
+local held = redis.call('HGET', KEYS[1], 'worth')
+if held and tonumber(held) > tonumber(ARGV[4]) then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'h', ARGV[1], 'b', ARGV[2], 'due', ARGV[3], 'pct', pct, 'fin', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
+redis.call('HSET', KEYS[1], 'h', ARGV[1], 'b', ARGV[2], 'due', ARGV[3], 'worth', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
 """)
 """The same order as `StoredAnswer.better_than`."""

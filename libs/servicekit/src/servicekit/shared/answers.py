@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self
 from weakref import WeakKeyDictionary
 
 from contracts.answers import AnswerPriority
-from contracts.stored import FRESH_FOR, EntryUnreadable, StoredAnswer, fits, pack_head, unpack_head
+from contracts.stored import EntryUnreadable, StoredAnswer, fits, pack_head, unpack_head
 from servicekit.clock import Clock, utc_now
 from servicekit.errors import DependencyAway
 from servicekit.logs import log
@@ -134,8 +134,7 @@ class SharedAnswers:
             await self._run(
                 PUT, [_ANSWER + stored.key],
                 [
-                    pack_head(stored), rows or b"", _ms(stored.due_at), stored.coverage.coverage_pct,
-                    _ms(stored.finished_at), int(FRESH_FOR.total_seconds() * 1000), _ms(ttl),
+                    pack_head(stored), rows or b"", _ms(stored.due_at), stored.worth, _ms(ttl),
                 ],
             )  # fmt: skip
         except RedisAway:
