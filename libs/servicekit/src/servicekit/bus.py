@@ -20,6 +20,7 @@ from servicekit.consuming import Consumption, Handler, as_it_came
 from servicekit.correlation import correlated, new_correlation_id
 from servicekit.envelope import CORRELATION, Ack, Delivery, Stored, headers_for
 from servicekit.errors import Rejected, Transient, Unavailable
+from servicekit.health import Unwell
 from servicekit.letters import DeadLetters, send_again
 from servicekit.logs import log
 from servicekit.objects import Objects
@@ -40,7 +41,7 @@ PUBLISH_BUDGET: Final = timedelta(seconds=10)
 GRACE: Final = timedelta(seconds=2)
 
 
-class BrokenConsumers(Exception):
+class BrokenConsumers(Unwell):
     """Consumers that a service needs are not there; it names them."""
 
 

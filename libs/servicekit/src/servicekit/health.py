@@ -36,7 +36,11 @@ class Health(Value):
     checks: dict[str, CheckResult]
 
 
-class DiskFull(Exception):
+class Unwell(Exception):
+    """What a check of ours found; its words may be shown to anybody."""
+
+
+class DiskFull(Unwell):
     """There is too little room left to write into."""
 
 
@@ -91,6 +95,7 @@ async def _one(check: Check, failure: HealthStatus, limit: timedelta) -> CheckRe
     except TimeoutError:
         status, detail = failure, "timeout"
     except Exception as exc:  # noqa: BLE001 - whatever a part raises is its state, and the other checks go on
-        words = str(exc)
-        status, detail = failure, f"{type(exc).__name__}: {words[:120]}" if words else type(exc).__name__
+        # The words of other errors may hold addresses and what a person has written.
+        words = f": {exc}"[:120] if isinstance(exc, Unwell) else ""
+        status, detail = failure, f"{type(exc).__name__}{words}"
     return CheckResult(status=status, ms=round((perf_counter() - began) * 1000, 2), detail=detail)
