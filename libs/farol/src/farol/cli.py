@@ -12,8 +12,8 @@ app = typer.Typer(
     add_completion=False,
 )
 for command in (
-    machine.up, searches.search, searches.events, replay.replay, searches.backfill, machine.doctor, machine.bench,
-    levers.cancel, levers.usage,
+    machine.up, searches.search, searches.events, searches.explain, replay.replay, searches.backfill, machine.doctor,
+    machine.bench, levers.cancel, levers.usage,
 ):  # fmt: skip
     app.command()(command)
 for group in (catalogue, keys, dlq, levers):

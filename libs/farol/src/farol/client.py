@@ -116,6 +116,12 @@ class FarolClient:
         reply = await self._send("GET", f"/v1/searches/{search_id}/events", headers={"Accept": "application/json"})
         return reply.json()
 
+    async def explanation(self, search_id: str, bid_id: str) -> dict[str, Any]:
+        """Why one licitação is, or is not, among the results of a search."""
+        path = f"/v1/searches/{quote(search_id, safe='')}/results/{quote(bid_id)}/explanation"
+        told: dict[str, Any] = (await self._send("GET", path)).json()
+        return told
+
     async def create_key(self, *, tenant: str, name: str, scopes: Sequence[str]) -> Any:
         """A new API key, shown this once."""
         body = {"tenant": tenant, "name": name, "scopes": list(scopes)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from classifier.arbiter import Arbiter, Bill
-from classifier.domain.items import inspect, ruled_by_items
+from classifier.domain.items import inspect, looked_at, ruled_by_items
 from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
 from classifier.domain.verdicts import Outcome, judge_bid
@@ -125,7 +125,7 @@ def _by_items(command: ArbitrateBids, *, bench: Bench) -> tuple[list[AcceptedBid
         inspection = inspect(items.get(bid.sighted.bid.id, ()), command.lens, judge=bench.judge, own=own)
         verdict = ruled_by_items(inspection, bid)
         if verdict is None:
-            left.append(bid)
+            left.append(looked_at(inspection, bid))
         else:
             verdicts.append(verdict)
     return verdicts, left

@@ -1,4 +1,4 @@
-from classifier.domain.items import inspect, ruled_by_items
+from classifier.domain.items import inspect, looked_at, ruled_by_items
 from classifier.domain.lens import OwnTerms
 from classifier.domain.relevance import Judge
 from contracts.classification import AcceptedBid, RejectedBid, RejectReason, SightedBid, UncertainBid, Zone
@@ -43,6 +43,11 @@ class TestItemsRule:
         rejected = verdict_on(judge, "Banana prata", "Arroz tipo 1")
         assert isinstance(rejected, RejectedBid)
         assert (rejected.reason, rejected.id) == (RejectReason.ITEMS, OPEN.sighted.bid.id)
+
+    def test_stand_in_the_trace_of_what_they_leave_open(self, judge: Judge) -> None:
+        found = inspect(items("Camiseta", "Banana"), LENS, judge=judge, own=None)
+        assert looked_at(found, OPEN).verdict.trace[-2:] == ("item:camiseta", "items:1/2")
+        assert looked_at(inspect((), LENS, judge=judge, own=None), OPEN) == OPEN
 
     def test_leave_open_what_has_no_items(self, judge: Judge) -> None:
         assert verdict_on(judge) is None

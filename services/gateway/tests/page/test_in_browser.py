@@ -479,7 +479,7 @@ class TestResults:
             "95 de 100 — confiança alta",
             "Termo do setor encontrado: “uniformes”.",
             "Densidade calculada: 8%.",
-            "Muitos termos: aceita por regra.",
+            "Muitos termos (acima de 5%): aceita por regra.",
             "“uniformes”",
             "Modalidade (30%)",
         ):

@@ -1,4 +1,4 @@
-"""`farol search|events|backfill`: what is asked of a running Farol."""
+"""`farol search|events|explain|backfill`: what is asked of a running Farol."""
 
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from farol.commands.shell import (
     run,
     today,
     whereabouts,
+    with_client,
 )
 
 WIDTH_OF_FILES = 140
@@ -125,6 +126,28 @@ def events(
             return 0
 
     raise typer.Exit(run(in_words(go())))
+
+
+def explain(
+    search_id: Annotated[str, typer.Argument(help="O identificador da busca.")],
+    bid_id: Annotated[str, typer.Argument(help="O identificador da licitação, aceita ou não.")],
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Diz por que uma licitação está, ou não está, nos resultados de uma busca."""
+
+    async def tell(client: Any) -> None:
+        from farol.explaining import lines  # noqa: PLC0415 - see farol.cli
+
+        told = await client.explanation(search_id, bid_id)
+        if as_json:
+            line(orjson.dumps(told).decode())
+            return
+        for each in lines(told):
+            line(each)
+
+    with_client(tell, url, data_dir)
 
 
 def backfill(

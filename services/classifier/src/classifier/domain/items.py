@@ -58,6 +58,15 @@ def inspect(items: Sequence[Item], lens: Lens, *, judge: Judge, own: OwnTerms | 
     )
 
 
+def looked_at(inspection: Inspection, uncertain: UncertainBid) -> UncertainBid:
+    """The bid with what its items said in its trace, whoever decides on it then."""
+    if not inspection.items:
+        return uncertain
+    steps = (*inspection.signals, f"items:{inspection.matching}/{inspection.items}")
+    verdict = uncertain.verdict.model_copy(update={"trace": (*uncertain.verdict.trace, *steps)})
+    return uncertain.model_copy(update={"verdict": verdict})
+
+
 def ruled_by_items(inspection: Inspection, uncertain: UncertainBid) -> AcceptedBid | RejectedBid | None:
     """The verdict that follows; None leaves the bid open."""
     sighted = uncertain.sighted
@@ -69,7 +78,7 @@ def ruled_by_items(inspection: Inspection, uncertain: UncertainBid) -> AcceptedB
     if inspection.share <= ACCEPT_ABOVE:
         return None
     quotes = ", ".join(f"“{quote}”" for quote in inspection.quotes)
-    verdict = uncertain.verdict.model_copy(
+    verdict = looked_at(inspection, uncertain).verdict.model_copy(
         update={
             "relevance_source": RelevanceSource.ITEM_INSPECTION,
             "confidence": Confidence.HIGH,
@@ -77,11 +86,6 @@ def ruled_by_items(inspection: Inspection, uncertain: UncertainBid) -> AcceptedB
             "evidence": tuple(dict.fromkeys((*uncertain.verdict.evidence, *inspection.quotes)))[:5],
             "reasons": (
                 f"{inspection.matching} de {inspection.items} itens inspecionados são do que se busca: {quotes}.",
-            ),
-            "trace": (
-                *uncertain.verdict.trace,
-                *inspection.signals,
-                f"items:{inspection.matching}/{inspection.items}",
             ),
         }
     )

@@ -6,9 +6,10 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from contracts.answer import Answer, Result
-from contracts.classification import AcceptedBid, RejectReason, UncertainBid
+from contracts.classification import AcceptedBid, RejectedBid, RejectReason, UncertainBid
 from contracts.fold import Standing
 from contracts.values import BidId, SearchId
+from gateway.domain.telling import told
 
 REASONS: Mapping[RejectReason, str] = {
     RejectReason.NO_MATCH: "Nenhum termo procurado aparece no texto.",
@@ -38,6 +39,8 @@ class BidStanding(BaseModel):
     """The rule that fired, where one did."""
     trace: tuple[str, ...] = ()
     """Every rule that fired, in order."""
+    steps: tuple[str, ...] = ()
+    """The same in Portuguese: words, rules, density, items, model."""
     final: bool = False
     """False while the search runs."""
 
@@ -54,7 +57,9 @@ def standing_in_answer(answer: Answer, bid_id: str) -> BidStanding | None:
     row = next((row for row in answer.results if row.id == bid_id or bid_id in row.also_in), None)
     if row is None:
         return None
-    return BidStanding(decision="accepted", bid_id=row.id, result=row, trace=row.trace, final=True)
+    return BidStanding(
+        decision="accepted", bid_id=row.id, result=row, trace=row.trace, steps=told(row.trace), final=True
+    )
 
 
 def standing_in_search(standings: Mapping[BidId, Standing], bid_id: str, *, final: bool) -> BidStanding | None:
@@ -64,20 +69,34 @@ def standing_in_search(standings: Mapping[BidId, Standing], bid_id: str, *, fina
         return None
     if isinstance(standing, AcceptedBid):
         row = Result.of(standing)
-        return BidStanding(decision="accepted", bid_id=bid_id, result=row, trace=row.trace, final=final)
+        return BidStanding(
+            decision="accepted", bid_id=bid_id, result=row, trace=row.trace, steps=told(row.trace), final=final
+        )
     if isinstance(standing, UncertainBid):
         trace = standing.verdict.trace
         if not final:
-            return BidStanding(decision="uncertain", bid_id=bid_id, trace=trace)
+            return BidStanding(decision="uncertain", bid_id=bid_id, trace=trace, steps=told(trace))
         low = RejectReason.LOW_DENSITY
         return BidStanding(
-            decision="rejected", bid_id=bid_id, reason=REASONS[low], reason_code=low, trace=trace, final=True
-        )
+            decision="rejected", bid_id=bid_id, reason=REASONS[low], reason_code=low, trace=trace, steps=told(trace),
+            final=True,
+        )  # fmt: skip
     return BidStanding(
         decision="rejected",
         bid_id=bid_id,
         reason=REASONS[standing.reason],
         reason_code=standing.reason,
         detail=standing.detail or None,
+        steps=_steps_of(standing),
         final=final,
     )
+
+
+def _steps_of(rejected: RejectedBid) -> tuple[str, ...]:
+    """What left a bid out, as far as more is known than the reason itself."""
+    if not rejected.detail or rejected.reason is RejectReason.ESFERA:
+        return ()
+    if rejected.reason is RejectReason.EXCLUSION:
+        return (f"O termo que pesou: “{rejected.detail}”.",)
+    (words,) = told((rejected.detail,))
+    return (words[0].upper() + words[1:],)

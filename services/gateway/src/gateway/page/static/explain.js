@@ -5,36 +5,7 @@ import { JUDGED, LEVELS, SHIELDS, factorList } from "./card.js";
 import { $, el } from "./dom.js";
 import { number } from "./format.js";
 
-const ZONES = {
-  high: "Muitos termos: aceita por regra.",
-  standard: "Quantidade média de termos.",
-  conservative: "Poucos termos: tratada com cautela.",
-  zero_match: "Nenhum termo, mas o objeto deixa em aberto o que se compra.",
-};
-const RULES = [
-  [/^term:(.+)$/, (term) => `Termo do setor encontrado: “${term}”.`],
-  [/^own:(.+)$/, (term) => `Termo da busca encontrado: “${term}”.`],
-  [/^density:([\d.]+)$/, (share) => `Densidade calculada: ${percent(share)}.`],
-  [/^zone:(\w+)$/, (zone) => ZONES[zone] ?? `Faixa ${zone}.`],
-  [/^rejection:(.+)$/, (term) => `Termo que exclui: “${term}”.`],
-  [/^co-occurrence: (.+) \+ (.+)$/, (term, context) => `“${term}” junto de “${context}” indica outro assunto.`],
-  [/^aside:(.+)$/, (term) => `“${term}” aparece só de passagem.`],
-  [/^hidden:(.+)$/, (term) => `“${term}” faz parte de uma expressão de outro assunto.`],
-  [/^unnamed_before:(\d+)$/, (count) => `${count} palavras antes do primeiro termo não são do setor.`],
-  [/^generic$/, () => "O objeto deixa em aberto o que se compra."],
-  [/^no_match$/, () => "Nenhum termo procurado aparece."],
-];
-
 const percent = (share) => `${number(Math.round(Number(share) * 1000) / 10)}%`;
-
-/** A rule that fired, in words; one without words here is shown as it is. */
-export function ruleWords(step) {
-  for (const [pattern, words] of RULES) {
-    const found = pattern.exec(step);
-    if (found) return words(...found.slice(1));
-  }
-  return step;
-}
 
 let asked = 0;
 
@@ -56,11 +27,11 @@ export async function explain(searchId, row) {
   if (mine === asked) $("#drawer-body").replaceChildren(...parts);
 }
 
-function told({ result, reason, trace, final }) {
+function told({ result, reason, steps, final }) {
   const parts = [];
   if (!result) parts.push(el("p", {}, reason ?? "Ainda em avaliação."));
   else parts.push(...verdict(result));
-  if (trace.length) parts.push(part("Regras, na ordem em que valeram", el("ol", { class: "steps" }, trace.map((step) => el("li", {}, ruleWords(step))))));
+  if (steps.length) parts.push(part("Regras, na ordem em que valeram", el("ol", { class: "steps" }, steps.map((step) => el("li", {}, step)))));
   if (!final) parts.push(el("p", { class: "hint" }, "A busca ainda está em andamento: esta avaliação pode mudar."));
   return parts;
 }
