@@ -11,8 +11,7 @@ def table() -> str:
     """A row per metric."""
     rows = [f"| `{each.name}` | {each.kind} | {_labels(each.labels)} | {each.about} |" for each in MEASURES]
     head = ("| metric | kind | labels | what |", "|---|---|---|---|")
-    most = f"{len(MEASURES)} metrics, at most {sum(each.most_series for each in MEASURES)} series in a process"
-    bound = f"{most} (bound: {MOST_SERIES}); a value that a label does not declare is counted as `other`."
+    bound = f"At most {MOST_SERIES} series in a process; a value that a label does not declare is counted as `other`."
     return "\n".join((*head, *rows, "", bound, ""))
 
 
@@ -22,7 +21,7 @@ def _labels(labels: tuple[Label, ...]) -> str:
 
 def _values(label: Label) -> str:
     values = sorted(label.values)
-    return ", ".join(values) if len(values) <= _MANY else f"{', '.join(values[:3])}, … ({len(values)})"
+    return ", ".join(values) if len(values) <= _MANY else f"{', '.join(values[:3])}, …"
 
 
 if __name__ == "__main__":
