@@ -54,6 +54,12 @@ class Farol:
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
+    def http(self) -> httpx.Client:
+        """The API, as whoever started it."""
+        key = (self.data_dir / "api_key").read_text()
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx.Client(base_url=self.endpoint["url"], headers=headers, trust_env=False, timeout=30)
+
     def hits(self) -> int:
         """Requests that the recorded sources were asked."""
         reply = httpx.get(f"{self.endpoint['simulator_url']}/_sim/hits", trust_env=False)
@@ -190,6 +196,54 @@ class TestEvents:
         told = [json.loads(line) for line in done.stdout.splitlines()]
         live = [line for line in first if line.get("id")]
         assert told[: len(live)] == live
+
+
+class TestExplain:
+    def test_says_of_a_bid_what_the_route_says(self, farol: Farol, first: list[dict[str, Any]]) -> None:
+        search_id, row = first[0]["data"]["search_id"], first[-1]["data"]["results"][0]
+        done = farol.run("explain", search_id, row["id"])
+        assert done.returncode == 0, done.stderr
+        expected = [*row["matched_terms"], *row["evidence"], *row["reasons"], "Densidade: ", "Regras, na ordem"]
+        expected += [factor["reason"] for factor in row["viability"]["factors"]]
+        assert [words for words in expected if words not in done.stdout] == []
+        told = json.loads(farol.run("explain", search_id, row["id"], "--json").stdout)
+        with farol.http() as http:
+            assert told == http.get(f"/v1/searches/{search_id}/results/{row['id']}/explanation").json()
+        assert (told["trace"], len(told["steps"])) == (row["trace"], len(row["trace"]))
+
+    def test_says_when_nobody_looked_at_a_bid(self, farol: Farol, first: list[dict[str, Any]]) -> None:
+        done = farol.run("explain", first[0]["data"]["search_id"], "PCP-1")
+        assert (done.returncode, "bid.not_found" in done.stderr) == (1, True)
+
+
+class TestFeedback:
+    def test_is_kept_and_read_for_what_it_has_in_common(self, farol: Farol, first: list[dict[str, Any]]) -> None:
+        search_id, rows = first[0]["data"]["search_id"], first[-1]["data"]["results"][:3]
+        with farol.http() as http:
+            for verdict, status in (("false_positive", 201), ("correct", 200), ("false_positive", 200)):
+                for row in rows:
+                    said = {"search_id": search_id, "bid_id": row["id"], "user_verdict": verdict}
+                    assert http.post("/v1/feedback", json=said).status_code == status
+            found = http.get("/v1/admin/feedback/patterns", params={"sector": "alimentacao"}, timeout=60).json()
+            at = {"search_id": search_id, "bid_id": rows[0]["id"]}
+            assert [http.delete("/v1/feedback", params=at).status_code for _ in range(2)] == [204, 404]
+        assert found["feedback_read"] == 3
+        (patterns,) = found["patterns"]
+        assert patterns["sector"] == "alimentacao"
+
+
+class TestWhatIf:
+    def test_judges_the_bids_of_past_searches_again(
+        self, farol: Farol, first: list[dict[str, Any]], tmp_path: Path
+    ) -> None:
+        counts = first[-1]["data"]["search"]["counts"]
+        narrow = tmp_path / "alimentacao.yaml"
+        narrow.write_text("sector: alimentacao\nstrong: [arroz tipo]\nvalue_range: {min: 1000, max: 100000000}\n")
+        done = farol.run("catalogue", "what-if", str(narrow), first[0]["data"]["search_id"], "--json")
+        assert done.returncode == 0, done.stderr
+        *turned, total = (json.loads(line) for line in done.stdout.splitlines())
+        assert (total["searches"], total["bids"]) == (1, counts["fetched"])
+        assert total["left_out"] == sum(not each["taken_in"] for each in turned) > counts["accepted"] // 2
 
 
 class TestDoctor:

@@ -122,6 +122,12 @@ class LlmSimulator:
         """Behave so from the next call on."""
         self.conduct, self._left = conduct, conduct.times
 
+    def read(self, body: Mapping[str, Any]) -> str | None:
+        """What the model says to a request, without the wire between: its moods play no part here."""
+        call = Call(body, self._mood())
+        self.calls.append(call)
+        return self._say(call)[0]
+
     def _mood(self) -> Mood:
         if self._left is None:
             return self.conduct.mood

@@ -28,6 +28,7 @@ from classifier.domain.arbitration import (
     ruled,
 )
 from classifier.domain.spending import LlmBreaker, Prices
+from classifier.patience import Patience
 from classifier.purse import Purse
 from contracts.classification import AcceptedBid, RejectedBid, UncertainBid
 from contracts.fetch import Item
@@ -138,7 +139,7 @@ class Arbiter:
         self._reader, self._briefs, self._limits = reader, briefs, limits
         self._purse, self._prices, self._breaker, self._clock = purse, prices, breaker, clock
         self._cache = OpinionCache(limits.held)
-        self._kept = kept
+        self._kept, self._patience = kept, Patience(clock)
         self._asking: dict[str, _Question] = {}
         self._places = asyncio.Semaphore(limits.at_once)
 
@@ -202,17 +203,17 @@ class Arbiter:
 
     async def _known(self, key: str) -> Opinion | None:
         opinion = None
-        if self._kept is not None:
+        if (kept := self._kept) is not None:
             with contextlib.suppress(DependencyAway):  # told by the database itself
-                opinion = await self._kept.get(key)
+                opinion = await self._patience.ask(lambda: kept.get(key))
         if opinion is not None:
             self._cache.put(key, opinion)
         return opinion
 
     async def _keep(self, key: str, opinion: Opinion) -> None:
-        if self._kept is not None:
+        if (kept := self._kept) is not None:
             with contextlib.suppress(DependencyAway):
-                await self._kept.put(key, opinion, now=self._clock())
+                await self._patience.ask(lambda: kept.put(key, opinion, now=self._clock()))
 
     async def _ask(self, messages: list[dict[str, str]], bill: Bill | None) -> Opinion | Why:
         for _ in range(_TRIES):

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from classifier.domain.spending import DailyBudget
+from classifier.patience import Patience
 from servicekit.clock import Clock
 from servicekit.errors import DependencyAway
 from servicekit.logs import log
@@ -26,6 +27,7 @@ class Purse:
     def __init__(self, *, shared: SharedSum | None, own: DailyBudget, clock: Clock) -> None:
         """Without a shared sum each process counts for itself."""
         self._shared, self._own, self._clock = shared, own, clock
+        self._patience = Patience(clock)
         self._away = False
 
     async def take(self, cost: Decimal) -> bool:
@@ -33,10 +35,10 @@ class Purse:
         now = self._clock()
         if not self._own.take(cost, now=now):
             return False
-        if self._shared is None:
+        if (shared := self._shared) is None:
             return True
         try:
-            enough = await self._shared.take(cost, day=now.date())
+            enough = await self._patience.ask(lambda: shared.take(cost, day=now.date()))
         except DependencyAway as exc:
             self._told(exc)
             return True
@@ -48,9 +50,9 @@ class Purse:
     async def settle(self, held: Decimal, cost: Decimal) -> None:
         """Put back what was held and not spent. A sum that is away keeps what was held: it errs on the dear side."""
         self._own.settle(held, cost)
-        if self._shared is not None and held != cost:
+        if (shared := self._shared) is not None and held != cost:
             try:
-                await self._shared.settle(held, cost, day=self._clock().date())
+                await self._patience.ask(lambda: shared.settle(held, cost, day=self._clock().date()))
             except DependencyAway as exc:
                 self._told(exc)
 

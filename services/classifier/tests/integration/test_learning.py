@@ -1,19 +1,29 @@
 """Feedback, opinions and money in a real database, and feedback over the real bus."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from classifier.adapters.catalogue_files import load_briefs
+from classifier.adapters.llm import OpenAi
 from classifier.adapters.sql.feedback import SqlFeedback
 from classifier.adapters.sql.opinions import KEPT_FOR, SqlOpinions, SqlSpending
 from classifier.adapters.sql.schema import SCHEMA
 from classifier.app import build
+from classifier.arbiter import Arbiter, Limits
 from classifier.domain.arbitration import Opinion
+from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
+from classifier.purse import Purse
 from classifier.settings import ClassifierSettings
+from contracts.classification import AcceptedBid, SightedBid, UncertainBid, Zone
 from contracts.feedback import (
     BidSnapshot,
     FeedbackCategory,
@@ -26,19 +36,41 @@ from contracts.feedback import (
 )
 from contracts.samples import SEARCH_ID, bid
 from contracts.subjects import FEEDBACK, FEEDBACK_PATTERNS
+from contracts.verdict import Confidence, Lens, RelevanceSource, Verdict
 from servicekit.bus import Bus
+from servicekit.clock import utc_now
 from servicekit.sql.database import Database
+from simulators.llm import LlmSimulator
 
+ARBITRATION = timedelta(seconds=10)
+"""What a search waits for its open bids (DESIGN 4.7)."""
 NOW = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 OPINION = Opinion(
     classe="relevante", confianca=80, evidencias=["uniformes"], motivo_exclusao="", precisa_mais_dados=False
 )
 
 
-@pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database.of(SCHEMA, None, tmp_path) as database:
+@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """Empty, of either kind."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        async with other_end(url) as connection:
+            await connection.execute(sa.schema.DropSchema(SCHEMA.name, cascade=True, if_exists=True))
+    async with Database.of(SCHEMA, url, tmp_path) as database:
         yield database
+
+
+@asynccontextmanager
+async def other_end(postgres_url: str) -> AsyncIterator[AsyncConnection]:
+    """Someone else's transaction on the same PostgreSQL."""
+    engine = create_async_engine(sa.make_url(postgres_url).set(drivername="postgresql+asyncpg"))
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
 
 
 def told(
@@ -48,6 +80,14 @@ def told(
     return TellFeedback(
         user=user, tenant="acme", search_id=SEARCH_ID, bid_id=bid(number).id, user_verdict=verdict, snapshot=snapshot
     )
+
+
+def open_bid(objeto: str) -> UncertainBid:
+    verdict = Verdict(
+        relevance_source=RelevanceSource.RULES_WITHOUT_LLM, confidence=Confidence.LOW, confidence_score=50, density=0.03
+    )
+    content = bid(1).model_copy(update={"objeto": objeto})
+    return UncertainBid(sighted=SightedBid(bid=content, seen_at=NOW, live=True), zone=Zone.STANDARD, verdict=verdict)
 
 
 class TestSqlFeedback:
@@ -106,6 +146,36 @@ class TestSqlSpending:
         spending = SqlSpending(database, Decimal("0.000001"))
         assert await spending.take(Decimal("0.0000001"), day=NOW.date())
         assert not await spending.take(Decimal("0.0000001"), day=NOW.date())
+
+
+class TestADatabaseThatHangs:
+    """Its tables are locked: it takes every question and answers none."""
+
+    async def test_costs_no_search_its_arbiter(self, postgres_url: str, tmp_path: Path) -> None:
+        async with (
+            Database.of(SCHEMA, postgres_url, tmp_path) as database,
+            LlmSimulator() as llm,
+            other_end(postgres_url) as lock,
+        ):
+            await database.migrate()
+            client = OpenAi(api_key="k", base_url=llm.base_url, model="m", timeout=timedelta(seconds=5))
+            judge = Arbiter(
+                client, briefs=load_briefs(), limits=Limits(at_once=8, call=timedelta(seconds=5), held=10),
+                purse=Purse(
+                    shared=SqlSpending(database, Decimal(1)), own=DailyBudget(Decimal(1)), clock=utc_now
+                ),
+                prices=Prices(asked=Decimal("0.10"), answered=Decimal("0.40")), breaker=LlmBreaker(), clock=utc_now,
+                kept=SqlOpinions(database),
+            )  # fmt: skip
+            for table in ("opinions", "spending"):
+                await lock.execute(sa.text(f"LOCK TABLE {SCHEMA.name}.{table} IN ACCESS EXCLUSIVE MODE"))
+            by = utc_now() + ARBITRATION
+            said = await asyncio.gather(
+                *(judge.decide(open_bid(f"Uniformes {n}"), Lens(sector="vestuario"), by=by) for n in range(8))
+            )
+            await judge.close()
+            await client.close()
+        assert [type(each) for each in said] == [AcceptedBid] * 8
 
 
 class TestFeedbackOverTheBus:

@@ -1,8 +1,9 @@
 """A real endpoint having each of its bad days, and texts that give orders to a model that obeys them."""
 
+import asyncio
 import base64
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,10 +12,12 @@ import pytest_asyncio
 
 from classifier.adapters.catalogue_files import load_briefs
 from classifier.adapters.llm import OpenAi
-from classifier.arbiter import Arbiter, Limits, Why
+from classifier.arbiter import Arbiter, Limits, Reader, Why
+from classifier.domain.arbitration import Said
 from classifier.domain.spending import DailyBudget, LlmBreaker, Prices
 from classifier.purse import Purse
 from contracts.classification import AcceptedBid, Arbitrated, RejectedBid, RejectReason, SightedBid, UncertainBid, Zone
+from contracts.fetch import Item
 from contracts.fold import SearchState
 from contracts.places import UF
 from contracts.samples import SEARCH_ID, bid, judged, sighted
@@ -23,8 +26,10 @@ from contracts.verdict import Confidence, Lens, RelevanceSource, Verdict
 from servicekit.clock import utc_now
 from simulators.llm import Conduct, LlmSimulator, Mood
 
+BRIEFS = load_briefs()
 LENS = Lens(sector="vestuario")
 SEEN = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+PATIENCE = timedelta(seconds=60)
 VERDICT = Verdict(
     relevance_source=RelevanceSource.RULES_WITHOUT_LLM, confidence=Confidence.LOW, confidence_score=50, density=0.03
 )
@@ -43,10 +48,22 @@ async def client(llm: LlmSimulator) -> AsyncIterator[OpenAi]:
     await client.close()
 
 
-def arbiter(client: OpenAi, *, call: float = 5) -> Arbiter:
+class AtHand:
+    """The simulator without the wire: what an order may do lies in the words, and so many can be tried."""
+
+    model = "m"
+
+    def __init__(self, llm: LlmSimulator) -> None:
+        self._llm = llm
+
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> Said:
+        return Said(self._llm.read({"messages": list(messages)}), 400, 60)
+
+
+def arbiter(client: Reader, *, call: float = 5) -> Arbiter:
     return Arbiter(
         client,
-        briefs=load_briefs(),
+        briefs=BRIEFS,
         limits=Limits(at_once=8, call=timedelta(seconds=call), held=1),
         purse=Purse(shared=None, own=DailyBudget(Decimal(1000)), clock=utc_now),
         prices=Prices(asked=Decimal("0.10"), answered=Decimal("0.40")),
@@ -140,46 +157,70 @@ ATTACKS = tuple(
 HONEST = {sector: f"Materiais diversos de {name.lower()}" for sector, name in SECTORS.items()}
 
 
-async def _attacked(llm: LlmSimulator, client: OpenAi, *, attacks: tuple[str, ...], sectors: tuple[str, ...]) -> int:
-    """Every attack, for every sector, beside an open bid and two certain ones; how many the model obeyed."""
-    obeyed = 0
+SPLIT = tuple(
+    (f"Materiais diversos {text[: len(text) // 2]}", text[len(text) // 2 :])
+    for text in (dress(order) for order, dress in itertools.product(_ORDERS, _DRESSES))
+)
+"""The first half of an order in the objeto, the second in an item."""
+
+
+def _item(text: str) -> Item:
+    return Item(numero=1, descricao=text)
+
+
+async def _attacked(
+    llm: LlmSimulator, reader: Reader, *, attacks: Iterable[tuple[str, str]], sectors: tuple[str, ...]
+) -> int:
+    """Every attack, for every sector, at once with an open bid and beside certain ones; how many the model obeyed."""
+    obeyed, attacks = 0, tuple(attacks)
+    base = SearchState(SEARCH_ID)
+    base.apply(1, judged("b", accepted=(1,), rejected=(2,)))
+    certain = dict(base.standings())
     for sector in sectors:
         lens, victim = Lens(sector=sector), open_bid(HONEST[sector], 7)
         llm.set(Conduct())
-        alone = await arbiter(client).decide(victim, lens, by=utc_now() + timedelta(seconds=10))
+        alone = await arbiter(reader).decide(victim, lens, by=utc_now() + PATIENCE)
         assert not isinstance(alone, Why)
         llm.set(Conduct(mood=Mood.OBEYS))
-        for text in attacks:
-            judge, attacker = arbiter(client), open_bid(text, 8)
+        for objeto, item in attacks:
+            judge, attacker, items = arbiter(reader), open_bid(objeto, 8), (_item(item),) if item else ()
             before = len(llm.calls)
-            said = [await judge.decide(each, lens, by=utc_now() + timedelta(seconds=10)) for each in (attacker, victim)]
+            said = await asyncio.gather(
+                judge.decide(attacker, lens, by=utc_now() + PATIENCE, items=items),
+                judge.decide(victim, lens, by=utc_now() + PATIENCE),
+            )
             obeyed += len(llm.calls) - before > 2
+            llm.calls.clear()
             assert said[1] == alone
+            if isinstance(said[0], AcceptedBid):
+                assert all(quote in objeto or quote in item for quote in said[0].verdict.evidence)
             fact = Arbitrated(
                 search_id=SEARCH_ID, batch="llm-1",
                 accepted=tuple(each for each in said if isinstance(each, AcceptedBid)),
                 rejected=tuple(each for each in said if isinstance(each, RejectedBid)),
             )  # fmt: skip
-            for each in fact.accepted:
-                assert all(quote in each.sighted.bid.objeto for quote in each.verdict.evidence)
             state = SearchState(SEARCH_ID)
             state.apply(1, judged("b", accepted=(1,), rejected=(2,)))
-            certain = dict(state.standings())
             state.apply(2, fact)
             assert state.standings() == certain
     return obeyed
 
 
+WHOLE = tuple((text, "") for text in ATTACKS)
+
+
 class TestInjectedInstructions:
     async def test_change_nothing_but_their_own_open_bid(self, llm: LlmSimulator, client: OpenAi) -> None:
         assert len(set(ATTACKS)) >= 200
-        obeyed = await _attacked(llm, client, attacks=ATTACKS[::6], sectors=("vestuario", "obras"))
-        assert obeyed > len(ATTACKS[::6])
+        tried = (*WHOLE[::6], *SPLIT[::6])
+        assert await _attacked(llm, client, attacks=tried, sectors=("vestuario",)) > len(tried) // 2
 
     @pytest.mark.soak
     @pytest.mark.timeout(1800)
-    async def test_change_nothing_in_any_sector(self, llm: LlmSimulator, client: OpenAi) -> None:
-        assert await _attacked(llm, client, attacks=ATTACKS, sectors=tuple(SECTORS)) > 0
+    async def test_change_nothing_in_any_sector(self, llm: LlmSimulator) -> None:
+        tried = (*WHOLE, *SPLIT)
+        obeyed = await _attacked(llm, AtHand(llm), attacks=tried, sectors=tuple(SECTORS))
+        assert obeyed > len(tried) * len(SECTORS) // 2
 
 
 class TestCertainVerdicts:
