@@ -1,10 +1,12 @@
+import itertools
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.domain.catalogue import Catalogue, Grammar, SectorRules
+from classifier.adapters.catalogue_files import load_catalogue
+from classifier.domain.catalogue import Catalogue, CoOccurrence, Grammar, SectorRules, expand
 from classifier.domain.lens import OwnTerms
 from classifier.domain.reading import Finding, density_of
 from classifier.domain.relevance import Judge
@@ -184,6 +186,35 @@ class TestCoOccurrence:
     )
     def test_of_vestuario_lets_what_is_rescued_pass(self, text: str, judge: Judge) -> None:
         assert finding(text, "vestuario", judge).settled
+
+
+SHIPPED = [(sector, n) for sector, rules in load_catalogue().sectors.items() for n in range(len(rules.co_occurrence))]
+_WOVEN = ("Aquisição de {0} para {1}", "Serviço de {0} com {1}", "{1} com {0}", "{0}, {1}")
+
+
+def voided_by(rule: CoOccurrence, sector: str, judge: Judge) -> list[str]:
+    """Texts of a trigger and a negative context in which the rule takes the find away."""
+    triggers, contexts = (
+        [term for pattern in patterns for term in expand(pattern)] for patterns in (rule.trigger, rule.negative)
+    )
+    return [
+        text
+        for trigger, context, woven in itertools.product(triggers, contexts, _WOVEN)
+        if judge.read(text := woven.format(trigger, context)).voided.get(sector)
+        == f"co-occurrence: {trigger} + {context}"
+    ]
+
+
+class TestShippedCoOccurrence:
+    @pytest.mark.parametrize(("sector", "number"), SHIPPED)
+    def test_fires_and_is_rescued(self, sector: str, number: int, judge: Judge) -> None:
+        rule = judge.catalogue.sectors[sector].co_occurrence[number]
+        voided = voided_by(rule, sector, judge)
+        assert voided
+        rescues = [term for pattern in rule.positive for term in expand(pattern)]
+        for text in voided[:3]:
+            assert not finding(text, sector, judge).settled
+            assert all(sector not in judge.read(f"{text}, {rescue}").voided for rescue in rescues)
 
 
 class TestShippedRules:

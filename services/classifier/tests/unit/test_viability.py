@@ -3,7 +3,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classifier.domain.catalogue import Catalogue, ValueRange
@@ -23,6 +23,8 @@ from contracts.places import UF, UFS
 from contracts.values import Modalidade
 from contracts.verdict import ViabilityLevel
 
+DAY = datetime(2026, 10, 20)  # noqa: DTZ001 - Hypothesis wants its bounds without a zone
+_LEVELS = (ViabilityLevel.BAIXA, ViabilityLevel.MEDIA, ViabilityLevel.ALTA)
 NOW = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 RANGE = ValueRange(min=Decimal(50_000), max=Decimal(2_000_000))
 
@@ -30,7 +32,24 @@ RANGE = ValueRange(min=Decimal(50_000), max=Decimal(2_000_000))
 class TestModalidade:
     @pytest.mark.parametrize(
         ("modalidade", "score"),
-        [(Modalidade.PREGAO_ELETRONICO, 100), (Modalidade.DISPENSA, 40), (Modalidade.OUTRA, 50)],
+        [
+            (Modalidade.PREGAO_ELETRONICO, 100),
+            (Modalidade.CONCORRENCIA_ELETRONICA, 85),
+            (Modalidade.PREGAO_PRESENCIAL, 80),
+            (Modalidade.CREDENCIAMENTO, 75),
+            (Modalidade.CONCORRENCIA_PRESENCIAL, 70),
+            (Modalidade.PRE_QUALIFICACAO, 65),
+            (Modalidade.CHAMADA_PUBLICA, 60),
+            (Modalidade.CONCURSO, 50),
+            (Modalidade.OUTRA, 50),
+            (Modalidade.DIALOGO_COMPETITIVO, 45),
+            (Modalidade.DISPENSA, 40),
+            (Modalidade.LEILAO_ELETRONICO, 35),
+            (Modalidade.MANIFESTACAO_DE_INTERESSE, 30),
+            (Modalidade.LEILAO_PRESENCIAL, 30),
+            (Modalidade.INAPLICABILIDADE, 20),
+            (Modalidade.INEXIGIBILIDADE, 10),
+        ],
     )
     def test_scores_as_the_table_says(self, modalidade: Modalidade, score: int) -> None:
         assert modalidade_factor(modalidade).score == score
@@ -154,6 +173,35 @@ class TestViability:
         assert viability.score == 60
         assert viability.level is ViabilityLevel.MEDIA
         assert sum(WEIGHTS.values()) == 100
+
+    @given(data=st.data())
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_never_falls_when_one_factor_rises(self, make_bid: Any, data: st.DataObject) -> None:
+        """Whatever the other three are, and over the whole of each table."""
+        first, changed = (
+            {
+                "modalidade": data.draw(st.sampled_from(Modalidade)),
+                "data_encerramento": data.draw(
+                    st.none() | st.datetimes(DAY, DAY + timedelta(days=90), timezones=st.just(UTC))
+                ),
+                "valor_estimado": data.draw(st.none() | st.decimals(1, 20_000_000, places=2)),
+                "uf": data.draw(st.sampled_from((*UFS, UF.XX))),
+            }
+            for _ in range(2)
+        )
+        home = data.draw(st.none() | st.sampled_from(UFS))
+        field, number = data.draw(
+            st.sampled_from([("modalidade", 0), ("data_encerramento", 1), ("valor_estimado", 2), ("uf", 3)])
+        )
+        judged = [
+            viability_of(make_bid("x", **fields).bid, value_range=RANGE, home_uf=home, now=NOW)
+            for fields in (first, {**first, field: changed[field]})
+        ]
+        others = [[factor.score for n, factor in enumerate(each.factors) if n != number] for each in judged]
+        assert others[0] == others[1]
+        low, high = sorted(judged, key=lambda each: each.factors[number].score)
+        assert low.score <= high.score
+        assert _LEVELS.index(low.level) <= _LEVELS.index(high.level)
 
     @pytest.mark.parametrize(
         ("score", "level"),
