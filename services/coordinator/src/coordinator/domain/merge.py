@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from contracts.answer import Result
+from contracts.brasileiro import reais
 from contracts.classification import AcceptedBid
 from contracts.values import BidId, Licitacao, Source, pcp_id
 
@@ -17,6 +19,13 @@ SAME_TEXT = 0.7
 """Share of the shorter text's words that the other must have; real pairs have all of them up to truncation."""
 SAME_TIME = timedelta(days=3)
 """How far apart the two sources may date one publication."""
+SAME_VALUE = Decimal("0.05")
+"""Share of the larger value by which two publications of one licitação may differ without a word about it."""
+_LOTS = re.compile(
+    r"\blotes?\b[^a-z0-9]*(?:n\b|no\b|numeros?\b)?[^a-z0-9]*"
+    r"((?:\d{1,3}|[ivx]{1,5})\b(?:(?:\s*[,/;]\s*|\s+e\s+|\s+a\s+)(?:\d{1,3}|[ivx]{1,5})\b)*)"
+)
+_ROMAN = {"i": 1, "v": 5, "x": 10}
 _MIN_WORDS = 5
 """A shorter text is too common to tell two bids apart."""
 _STOP = frozenset(
@@ -70,28 +79,60 @@ def _exact(ours: Sequence[AcceptedBid], theirs: dict[BidId, AcceptedBid]) -> dic
         bid = each.sighted.bid
         found = _PCP_LINK.search(bid.link_origem or "")
         other = pcp_id(int(found.group(1))) if found else None
-        if other in theirs and other not in pairs.values():
+        if other in theirs and other not in pairs.values() and not _apart(bid, theirs[other].sighted.bid):
             pairs[bid.id] = other
     return pairs
 
 
 def _alike(ours: Sequence[AcceptedBid], theirs: dict[BidId, AcceptedBid], *, taken: set[BidId]) -> dict[BidId, BidId]:
-    """Pairs whose place, number and text agree; a bid with two candidates is left alone."""
+    """Pairs whose place, number and text agree; a bid with two candidates, on either side, is left alone."""
     by_number: dict[tuple[str, str], list[Licitacao]] = defaultdict(list)
     for bid_id, each in theirs.items():
         bid = each.sighted.bid
         if bid_id not in taken and (number := _number(bid)):
             by_number[bid.uf, number].append(bid)
-    pairs: dict[BidId, BidId] = {}
+    candidates: dict[BidId, BidId] = {}
     for each in ours:
         bid = each.sighted.bid
         alike = [other for other in by_number.get((bid.uf, _number(bid) or ""), ()) if _same(bid, other)]
-        if len(alike) == 1 and alike[0].id not in pairs.values():
-            pairs[bid.id] = alike[0].id
-    return pairs
+        if len(alike) == 1:
+            candidates[bid.id] = alike[0].id
+    wanted = Counter(candidates.values())
+    return {one: other for one, other in candidates.items() if wanted[other] == 1}
+
+
+def _apart(one: Licitacao, other: Licitacao) -> bool:
+    """Whether numbers or lots that both of them tell differ: then no link and no likeness makes them one."""
+    number, another = _number(one), _number(other)
+    if number and another and number != another:
+        return True
+    lots, others = _lots(one), _lots(other)
+    if not lots or not others:
+        return False
+    # Of a cut text only the first lots are known.
+    if one.objeto_truncado or other.objeto_truncado:
+        return not (lots <= others if one.objeto_truncado else others <= lots)
+    return lots != others
+
+
+def _lots(bid: Licitacao) -> frozenset[int]:
+    """`Lote 02`, `lotes 1, 2 e 3`, `LOTE II`; a figure at the end of a cut text may be cut itself and tells nothing."""
+    text = _fold(bid.objeto).rstrip(" .")
+    runs = list(_LOTS.finditer(text))
+    told = [word for run in runs for word in re.findall(r"[a-z0-9]+", run.group(1)) if word not in ("e", "a")]
+    if bid.objeto_truncado and runs and runs[-1].end() == len(text):
+        told.pop()
+    return frozenset(int(word) if word.isdecimal() else _arabic(word) for word in told)
+
+
+def _arabic(roman: str) -> int:
+    values = [_ROMAN[letter] for letter in roman]
+    return sum(-one if one < after else one for one, after in zip(values, [*values[1:], 0], strict=True))
 
 
 def _same(one: Licitacao, other: Licitacao) -> bool:
+    if _apart(one, other):
+        return False
     if one.municipio and other.municipio and _fold(one.municipio) != _fold(other.municipio):
         return False
     if abs(one.data_publicacao - other.data_publicacao) > SAME_TIME:
@@ -125,4 +166,13 @@ def _filled(row: Result, other: Result) -> Result:
         for name in ("municipio", "valor_estimado", "data_abertura", "data_encerramento", "link", "esfera", "numero")
         if getattr(row, name) is None and getattr(other, name) is not None
     }
-    return row.model_copy(update={**missing, "also_in": (other.id,)})
+    noted = {"reasons": (*row.reasons, divergence)} if (divergence := _divergence(row, other)) else {}
+    return row.model_copy(update={**missing, **noted, "also_in": (other.id,)})
+
+
+def _divergence(row: Result, other: Result) -> str | None:
+    """What is said of two estimates that are further apart than `SAME_VALUE`."""
+    one, another = row.valor_estimado, other.valor_estimado
+    if one is None or another is None or abs(one - another) <= SAME_VALUE * max(one, another):
+        return None
+    return f"valor estimado divergente entre as publicações: {reais(one)} e {reais(another)}"
