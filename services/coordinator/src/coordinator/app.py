@@ -4,10 +4,11 @@ import functools
 import os
 import socket
 import uuid
+from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
 
 from contracts.subjects import COORDINATOR_REQUESTED
-from coordinator.adapters.log import FollowedSearch, hold
+from coordinator.adapters.log import FirstRows, FollowedSearch, hold
 from coordinator.handlers import run_search
 from coordinator.settings import CoordinatorSettings
 from servicekit.bus import Bus
@@ -22,10 +23,11 @@ def build(settings: CoordinatorSettings | None = None) -> Service:
     settings = settings or CoordinatorSettings()
     bus = Bus(url=settings.nats_url, service="coordinator")
     feed = SearchFeed(bus)
+    served: FirstRows = OrderedDict()
     process = f"{socket.gethostname()}-{os.getpid()}"
 
     def hold_search(search_id: str) -> AbstractAsyncContextManager[FollowedSearch]:
-        return hold(bus, feed, search_id, owner=f"{process}-{uuid.uuid4().hex[:8]}", clock=utc_now)
+        return hold(bus, feed, search_id, owner=f"{process}-{uuid.uuid4().hex[:8]}", clock=utc_now, served=served)
 
     budgets = settings.budgets(TimeoutChain.load())
     bus.handle(COORDINATOR_REQUESTED, functools.partial(run_search, hold=hold_search, budgets=budgets, clock=utc_now))

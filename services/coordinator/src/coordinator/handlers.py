@@ -33,7 +33,7 @@ from coordinator.domain.close import answer_of
 from coordinator.domain.inspections import inspections, item_orders
 from coordinator.domain.plan import Budgets, gathers, plan
 from coordinator.domain.stored import Held, served, settled
-from coordinator.domain.telling import completed_of, first_rows, jobs, nobody_waits, to_the_memory
+from coordinator.domain.telling import completed_of, jobs, nobody_waits, to_the_memory
 from coordinator.domain.watch import UfWatch
 from servicekit.bus import Delivery
 from servicekit.clock import Clock
@@ -77,8 +77,8 @@ class Followed(Protocol):
     async def held(self, requested: Requested, *, by: datetime) -> Held | None:
         """The stored answer that the search was answered with, or that the memory has for it now."""
 
-    async def rows_of(self, ref: ObjectRef) -> tuple[Result, ...]:
-        """The rows of a stored answer; none when they cannot be read."""
+    async def first_rows_of(self, ref: ObjectRef) -> tuple[Result, ...]:
+        """The first rows of a stored answer; none when they cannot be read."""
 
     async def until(self, done: Callable[[SearchState], bool], *, by: datetime) -> bool:
         """Wait until the fold satisfies `done` (True) or the moment has come (False)."""
@@ -135,7 +135,7 @@ def _counted_as_active() -> Iterator[None]:
 async def _serve(search: Followed, requested: Requested, stored: StoredAnswer, *, clock: Clock) -> None:
     """A stored answer of which nothing is due is the answer: there is nothing to look at."""
     if search.state.completed is None:
-        rows = first_rows(await search.rows_of(stored.ref))
+        rows = await search.first_rows_of(stored.ref)
         completed = served(requested, stored, rows, now=clock())
         await search.publish(COMPLETED.message(completed, search_id=requested.search_id))
         await _tell_progress(search, clock=clock)

@@ -82,7 +82,7 @@ class FakeSearch:
         )
         return held_of(head, self.stored, level=Level.DATABASE, seen=requested.stored is not None, now=self.now)
 
-    async def rows_of(self, ref):
+    async def first_rows_of(self, ref):
         return self.stored.results if self.stored else ()
 
     async def until(self, done, *, by):

@@ -6,6 +6,7 @@ from functools import partial
 from contracts.subjects import REPORTER_SPREADSHEET, REPORTER_SUMMARIZE
 from reporter.adapters.llm import OpenAiWriter
 from reporter.adapters.shelf import BusShelf
+from reporter.domain.lately import Lately
 from reporter.handlers import write_spreadsheet, write_summary
 from reporter.settings import ReporterSettings
 from servicekit.bus import Bus
@@ -22,13 +23,17 @@ def build(settings: ReporterSettings | None = None) -> Service:
     retry_after = timedelta(seconds=settings.retry_delay_s)
     workshop = Workshop(benches=settings.workers, retry_after=retry_after)
     writer = _writer(settings, retry_after)
-    bus.handle(REPORTER_SUMMARIZE, partial(write_summary, shelf=shelf, writer=writer, retry_after=retry_after))
+    bus.handle(
+        REPORTER_SUMMARIZE,
+        partial(write_summary, shelf=shelf, lately=Lately(), writer=writer, retry_after=retry_after),
+    )
     bus.handle(
         REPORTER_SPREADSHEET,
         partial(
             write_spreadsheet,
             shelf=shelf,
             workshop=workshop,
+            lately=Lately(),
             clock=utc_now,
             limit=timedelta(seconds=settings.spreadsheet_limit_s),
         ),

@@ -26,6 +26,7 @@ from contracts.subjects import (
 )
 from contracts.summary import summarize, summarize_outcome
 from contracts.when import Deadline
+from reporter.domain.lately import Lately
 from reporter.domain.narrative import UngroundedError, messages, narrated
 from servicekit.bus import Delivery
 from servicekit.clock import Clock
@@ -94,15 +95,21 @@ async def write_summary(
     delivery: Delivery,
     *,
     shelf: Shelf,
+    lately: Lately[Summary],
     writer: Writer | None = None,
     retry_after: timedelta = RETRY_AFTER,
 ) -> AsyncIterator[Outgoing]:
     """Write the summary of one revision: in a model's words where there is one, else, and at the last try, in ours.
 
-    Of an answer that cannot be read it is made from the terminal fact alone: it is never none.
+    Of an answer that cannot be read it is made from the terminal fact alone: it is never none. Of the same answer it is
+    made once, and said of every search that the answer serves.
     """
     search_id, revision = command.search_id, command.revision
     if await shelf.said(SUMMARY_READY, search_id=search_id, revision=revision):
+        return
+    if (made := lately.of(command.answer_ref.sha256)) is not None:
+        again = SummaryReady(search_id=search_id, revision=revision, summary=made)
+        yield SUMMARY_READY.message(again, search_id=search_id, revision=revision)
         return
     try:
         with span("generate", search_id=search_id, job="summary"):
@@ -111,6 +118,8 @@ async def write_summary(
             answer, summary = await asyncio.to_thread(_read, packed)
             if writer is not None and answer.results:
                 summary = await _worded(answer, summary, delivery, writer=writer, retry_after=retry_after)
+            if writer is None or summary.method == "llm" or not answer.results:
+                lately.note(command.answer_ref.sha256, summary)
     except (Transient, Rejected, AnswerUnreadable) as exc:
         if _may_yet_work(exc, delivery):
             raise
@@ -145,11 +154,24 @@ async def _worded(
 
 
 async def write_spreadsheet(
-    command: MakeSpreadsheet, delivery: Delivery, *, shelf: Shelf, workshop: Workshop, clock: Clock, limit: timedelta
+    command: MakeSpreadsheet,
+    delivery: Delivery,
+    *,
+    shelf: Shelf,
+    workshop: Workshop,
+    lately: Lately[tuple[ObjectRef, int]],
+    clock: Clock,
+    limit: timedelta,
 ) -> AsyncIterator[Outgoing]:
-    """Make and store the spreadsheet of one revision; when it cannot be, or no longer in time, that is the fact."""
+    """Make and store the spreadsheet of one revision; when it cannot be, or no longer in time, that is the fact.
+
+    Of the same answer it is made once: every search that the answer serves is given the same file.
+    """
     search_id, revision = command.search_id, command.revision
     if await shelf.said(SPREADSHEET_READY, SPREADSHEET_FAILED, search_id=search_id, revision=revision):
+        return
+    if (made_before := lately.of(command.answer_ref.sha256)) is not None:
+        yield _ready(command, *made_before)
         return
     now = clock()
     if Deadline(command.deadline).passed(now):
@@ -167,8 +189,8 @@ async def write_spreadsheet(
         log.error("spreadsheet_failed", reason=str(exc))
         yield _failed(command, FAILED_MESSAGE)
         return
-    fact = SpreadsheetReady(search_id=search_id, revision=revision, file=file, rows=made.rows)
-    yield SPREADSHEET_READY.message(fact, search_id=search_id, revision=revision)
+    lately.note(command.answer_ref.sha256, (file, made.rows))
+    yield _ready(command, file, made.rows)
 
 
 def _may_yet_work(exc: Exception, delivery: Delivery) -> bool:
@@ -176,6 +198,11 @@ def _may_yet_work(exc: Exception, delivery: Delivery) -> bool:
     if isinstance(exc, DependencyAway) or (isinstance(exc, Unavailable) and exc.bus_itself):
         return True
     return isinstance(exc, Transient) and not delivery.last_try
+
+
+def _ready(command: MakeSpreadsheet, file: ObjectRef, rows: int) -> Outgoing:
+    fact = SpreadsheetReady(search_id=command.search_id, revision=command.revision, file=file, rows=rows)
+    return SPREADSHEET_READY.message(fact, search_id=command.search_id, revision=command.revision)
 
 
 def _failed(command: MakeSpreadsheet, message: str) -> Outgoing:

@@ -15,16 +15,19 @@ from contracts.report import (
     SpreadsheetFailed,
     SpreadsheetReady,
     Summarize,
+    Summary,
     SummaryReady,
 )
 from contracts.search import Completed
 from contracts.state import ResponseState, Status
 from contracts.subjects import Outgoing, Topic
+from reporter.domain.lately import Lately
 from reporter.handlers import FAILED_MESSAGE, LATE_MESSAGE, write_spreadsheet, write_summary
 from servicekit.bus import Delivery
 from servicekit.errors import DependencyAway, Rejected, Transient, Unavailable
 
 SEARCH_ID = "0123456789abcdef0123456789abcdef"
+OTHER_ID = "fedcba9876543210fedcba9876543210"
 REF = ObjectRef(bucket="ANSWERS", name=f"answers/{SEARCH_ID}/1", size=1, sha256="0" * 64)
 
 
@@ -107,7 +110,9 @@ class TestWriteSummary:
     async def test_says_the_summary_of_the_answer_once_per_revision(self, answer: Any, result: Any) -> None:
         whole = answer((result(),))
         shelf = FakeShelf(encode_answer(whole))
-        [message] = await all_of(write_summary(self.command(whole.finished_at), delivery(), shelf=shelf))
+        [message] = await all_of(
+            write_summary(self.command(whole.finished_at), delivery(), shelf=shelf, lately=Lately())
+        )
         assert message.subject == f"search.v1.{SEARCH_ID}.summary_ready.1"
         assert message.msg_id == f"{message.subject}:1"
         assert isinstance(message.value, SummaryReady)
@@ -115,12 +120,24 @@ class TestWriteSummary:
 
     async def test_says_nothing_when_the_log_has_it_already(self, answer: Any) -> None:
         shelf = FakeShelf(encode_answer(answer()), facts={f"search.v1.{SEARCH_ID}.summary_ready.1"})
-        assert await all_of(write_summary(self.command(answer().finished_at), delivery(2), shelf=shelf)) == []
+        assert (
+            await all_of(write_summary(self.command(answer().finished_at), delivery(2), shelf=shelf, lately=Lately()))
+            == []
+        )
+
+    async def test_is_made_once_of_an_answer_that_serves_many_searches(self, answer: Any, result: Any) -> None:
+        whole, lately = answer((result(),)), Lately[Summary]()
+        first = self.command(whole.finished_at)
+        [made] = await all_of(write_summary(first, delivery(), shelf=FakeShelf(encode_answer(whole)), lately=lately))
+        other = first.model_copy(update={"search_id": OTHER_ID})
+        [again] = await all_of(write_summary(other, delivery(), shelf=FakeShelf(AnswerAway("unread")), lately=lately))
+        assert again.subject == f"search.v1.{OTHER_ID}.summary_ready.1"
+        assert again.value.summary == made.value.summary
 
     async def test_tries_again_while_the_answer_is_away(self, answer: Any) -> None:
         shelf = FakeShelf(AnswerAway("away"), outcome=completed(answer()))
         with pytest.raises(AnswerAway):
-            await all_of(write_summary(self.command(answer().finished_at), delivery(9), shelf=shelf))
+            await all_of(write_summary(self.command(answer().finished_at), delivery(9), shelf=shelf, lately=Lately()))
 
     @pytest.mark.parametrize(
         ("error", "last_try"),
@@ -131,7 +148,7 @@ class TestWriteSummary:
     ) -> None:
         shelf = FakeShelf(error, outcome=completed(answer()))
         given = delivery(last_try=last_try)
-        [message] = await all_of(write_summary(self.command(answer().finished_at), given, shelf=shelf))
+        [message] = await all_of(write_summary(self.command(answer().finished_at), given, shelf=shelf, lately=Lately()))
         assert message.value.summary.text.startswith("A pesquisa encontrou 17 licitações.")
 
     async def test_reads_the_answer_away_from_the_loop(
@@ -145,7 +162,8 @@ class TestWriteSummary:
 
         monkeypatch.setattr("reporter.handlers.decode_answer", watched)
         whole = answer((result(),))
-        await all_of(write_summary(self.command(whole.finished_at), delivery(), shelf=FakeShelf(encode_answer(whole))))
+        shelf = FakeShelf(encode_answer(whole))
+        await all_of(write_summary(self.command(whole.finished_at), delivery(), shelf=shelf, lately=Lately()))
         assert len(read_in) == 1
         assert read_in[0] is not threading.current_thread()
 
@@ -169,7 +187,9 @@ class TestWordsOfAModel:
         )
         shelf = FakeShelf(encode_answer(whole))
         given = delivery(last_try=last_try)
-        [message] = await all_of(write_summary(command, given, shelf=shelf, writer=FakeWriter([*says])))
+        [message] = await all_of(
+            write_summary(command, given, shelf=shelf, lately=Lately(), writer=FakeWriter([*says]))
+        )
         return message.value.summary
 
     async def test_are_the_summary_where_they_hold(self, answer: Any, result: Any) -> None:
@@ -183,6 +203,18 @@ class TestWordsOfAModel:
         made = await self.run(answer, result, said, last_try=True)
         assert (made.method, made.text.split()[0]) == ("fallback", "Foi")
 
+    async def test_are_asked_for_anew_by_the_next_search_where_they_failed(self, answer: Any, result: Any) -> None:
+        whole, lately = answer((result(),)), Lately[Summary]()
+        command = Summarize(
+            search_id=SEARCH_ID, revision=1, answer_ref=REF, deadline=whole.finished_at + timedelta(seconds=60)
+        )
+        shelf, writer = FakeShelf(encode_answer(whole)), FakeWriter([Rejected("llm.status_401"), '{"resumo": "Sim."}'])
+        methods = []
+        for _ in range(2):
+            [message] = await all_of(write_summary(command, delivery(), shelf=shelf, lately=lately, writer=writer))
+            methods.append(message.value.summary.method)
+        assert methods == ["fallback", "llm"]
+
     async def test_are_not_waited_for_where_none_will_come(self, answer: Any, result: Any) -> None:
         assert (await self.run(answer, result, Rejected("llm.status_401"))).method == "fallback"
 
@@ -193,7 +225,7 @@ class TestWriteSpreadsheet:
     ) -> list[Outgoing]:
         now = answer.finished_at
         command = MakeSpreadsheet(
-            search_id=SEARCH_ID,
+            search_id=more.get("search_id", SEARCH_ID),
             revision=1,
             answer_ref=REF,
             deadline=now + timedelta(seconds=more.get("seconds_left", 200)),
@@ -204,6 +236,7 @@ class TestWriteSpreadsheet:
                 delivery(more.get("attempt", 1), last_try=more.get("last_try", False)),
                 shelf=shelf or FakeShelf(encode_answer(answer)),
                 workshop=workshop or FakeWorkshop(),
+                lately=more.get("lately", Lately()),
                 clock=lambda: now,
                 limit=timedelta(seconds=60),
             )
@@ -223,6 +256,14 @@ class TestWriteSpreadsheet:
         shelf = FakeShelf(encode_answer(answer()), facts={f"search.v1.{SEARCH_ID}.{fact}.1"})
         assert await self.run(answer(), shelf=shelf, workshop=workshop, attempt=2) == []
         assert workshop.limits == []
+
+    async def test_gives_every_search_of_one_answer_the_same_file(self, answer: Any) -> None:
+        lately, workshop = Lately[tuple[ObjectRef, int]](), FakeWorkshop()
+        [made] = await self.run(answer(), workshop=workshop, lately=lately)
+        [again] = await self.run(answer(), workshop=workshop, lately=lately, search_id=OTHER_ID)
+        assert again.subject == f"search.v1.{OTHER_ID}.spreadsheet_ready.1"
+        assert (again.value.file, again.value.rows) == (made.value.file, made.value.rows)
+        assert len(workshop.limits) == 1
 
     async def test_tries_again_before_the_last_try(self, answer: Any) -> None:
         with pytest.raises(AnswerAway):

@@ -1,6 +1,7 @@
 """One search's log, followed and written under a lease that the server enforces (CORE section 2)."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from contracts.search import Lease, Requested
 from contracts.stored import Level
 from contracts.subjects import ANSWERS_BUCKET, LEASE, STORED_ANSWER, Outgoing, fact_topic
 from coordinator.domain.stored import Held, held_of
+from coordinator.domain.telling import first_rows
 from servicekit.bus import Bus, Stored
 from servicekit.clock import Clock
 from servicekit.errors import Abandoned, FeedOverflow, Fenced, Rejected, Unavailable
@@ -31,14 +33,21 @@ MOST_HASTE = 1.0
 """Seconds for the rows of a stored answer, however late it is."""
 LEASE_WITHIN = 30.0
 """Seconds until our own lease must have come back from the stream that has acknowledged it."""
+MOST_SERVED = 64
+"""Stored answers of which a process remembers the first rows: 8 MB, each being at most as large as half a message."""
 READ_AGAIN = 0.05
 """Seconds before a follower that fell behind reads on; the bus itself waits for a server that is away."""
+
+FirstRows = OrderedDict[str, tuple[Result, ...]]
+"""By the hash of the answer's bytes, the longest unused first."""
 
 
 class FollowedSearch:
     """A live fold of one log, held under our lease; who loses it gets `Abandoned` from every wait and write."""
 
-    def __init__(self, bus: Bus, state: SearchState, *, lease: int, clock: Clock) -> None:
+    def __init__(
+        self, bus: Bus, state: SearchState, *, lease: int, clock: Clock, served: FirstRows | None = None
+    ) -> None:
         self._bus = bus
         self._clock = clock
         self._changed = asyncio.Event()
@@ -48,6 +57,7 @@ class FollowedSearch:
         """How far the log was read. Our own facts are folded before the feed brings them, so the fold's last sequence
         says nothing of the facts of others before it."""
         self._first_told = False
+        self._served: FirstRows = OrderedDict() if served is None else served
         self.state = state
 
     async def follow(self, feed: SearchFeed) -> None:
@@ -100,10 +110,18 @@ class FollowedSearch:
             return None
         return held_of(stored, answer, level=level, seen=requested.stored is not None, now=self._clock())
 
-    async def rows_of(self, ref: ObjectRef) -> tuple[Result, ...]:
-        """The rows of a stored answer; none when they cannot be read."""
+    async def first_rows_of(self, ref: ObjectRef) -> tuple[Result, ...]:
+        """The first rows of a stored answer, read once however many searches it serves; none when unreadable."""
+        if (known := self._served.get(ref.sha256)) is not None:
+            self._served.move_to_end(ref.sha256)
+            return known
         answer = await self._read(ref, within=READ_WITHIN)
-        return answer.results if answer else ()
+        if answer is None:
+            return ()
+        rows = self._served[ref.sha256] = first_rows(answer.results)
+        while len(self._served) > MOST_SERVED:
+            self._served.popitem(last=False)
+        return rows
 
     async def _read(self, ref: ObjectRef, *, within: float) -> Answer | None:
         try:
@@ -175,7 +193,7 @@ class FollowedSearch:
 
 @asynccontextmanager
 async def hold(
-    bus: Bus, feed: SearchFeed, search_id: str, *, owner: str, clock: Clock
+    bus: Bus, feed: SearchFeed, search_id: str, *, owner: str, clock: Clock, served: FirstRows | None = None
 ) -> AsyncIterator[FollowedSearch]:
     """Take the lease, then read: after our lease no older owner can append, so what we then read is all there is."""
     last = await bus.last(LEASE.subject(search_id=search_id))
@@ -184,7 +202,7 @@ async def hold(
         ack = await bus.publish(lease, expect_last=last.sequence if last else 0)
     except Fenced as exc:
         raise Abandoned(f"another coordinator was faster on {search_id}") from exc
-    followed = FollowedSearch(bus, SearchState(search_id), lease=ack.sequence, clock=clock)
+    followed = FollowedSearch(bus, SearchState(search_id), lease=ack.sequence, clock=clock, served=served)
     try:
         await followed.follow(feed)
         yield followed
