@@ -68,7 +68,8 @@ class SourceDrifted(Message):
 
     source: Source
     kind: str
-    """`shape` (records cannot be read), `page_size`, `volume`, `category` (a word that no table has)."""
+    """`shape` (records cannot be read), `page_size`, `volume`, `category` (a word that no table has),
+    `canary` (a known question was not answered as it should be)."""
     expected: str
     specimen: str
     """What was seen, without the record's text."""
@@ -106,6 +107,8 @@ class CircuitSeen(Value):
     state: CircuitState
     paused: bool = False
     """By an operator."""
+    canary: str | None = None
+    """What its last known question brought: `ok` or a stable code; None: none was asked."""
 
 
 class Heartbeat(Message):

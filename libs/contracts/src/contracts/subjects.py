@@ -275,7 +275,7 @@ HEARTBEAT: Topic[ops.Heartbeat] = Topic(
 ALERT: Topic[ops.Alert] = Topic("alert", "ops.v1.alert.{rule}", ops.Alert, ("gateway",), ("gateway",), OPS)
 
 SOURCE_DRIFTED: Topic[ops.SourceDrifted] = Topic(
-    "drift", "ops.v1.drift.{source}", ops.SourceDrifted, ("fetcher",), (), OPS
+    "drift", "ops.v1.drift.{source}", ops.SourceDrifted, ("fetcher",), ("gateway",), OPS
 )
 SOURCE_SEEN: Topic[sources.SourceSeen] = Topic(
     "source", "sources.v1.{source}", sources.SourceSeen, ("fetcher",), ("gateway",)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,8 @@ from fetcher.adapters.pncp import PncpReader
 from fetcher.adapters.pncp_details import PncpDetails
 from fetcher.adapters.transitions import Transitions
 from fetcher.asking import Asker
+from fetcher.canary import EVERY as CANARY_EVERY
+from fetcher.canary import Canary, sing
 from fetcher.clocks import Limits
 from fetcher.details import Details, ReadLeaf
 from fetcher.engine import Engine, PageReader
@@ -67,6 +69,7 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     levers = Levers(bus)
     details: dict[Source, Details] = {}
     breakers: list[Breaker] = []
+    canaries: dict[Source, Canary] = {}
     tellings: list[Telling] = []
     for reader, rate, read_items, read_documents in sources:
         source = reader.source
@@ -81,7 +84,9 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
         tellings.append(Telling(source, rate=rate_limit, breaker=breaker, asker=asker, now=utc_now))
         levers.listen(functools.partial(_set, asker, source))
         _measured(rate_limit, asker.lane, breaker, source)
-        engine = Engine(reader=reader, asker=asker, limits=limits_of(source, chain), now=utc_now, alarm=alarms[source])
+        limits, alarm = limits_of(source, chain), alarms[source]
+        engine = Engine(reader=reader, asker=asker, limits=limits, now=utc_now, alarm=alarm)
+        canaries[source] = Canary(reader=reader, asker=asker, limits=limits, now=utc_now, alarm=alarm)
         details[source] = Details(
             items=read_items,
             documents=read_documents,
@@ -99,9 +104,15 @@ def build(settings: FetcherSettings | None = None, *, chain: TimeoutChain | None
     bus.listen(BELL, open_claims.hear)
     telling = Every(EVERY, functools.partial(tell, bus, tellings, worker=name_of_process()), name="telling")
     parts: list[AbstractAsyncContextManager[Any]] = [lists, items, pcp, transitions, telling]
+    if (settings.canary or settings.ingest) == "on":
+        parts.append(Every(CANARY_EVERY, functools.partial(sing, tuple(canaries.values())), name="canary"))
     parts = parts if link is None else [link, *parts]
     return Service(
-        name="fetcher", bus=bus, parts=parts, circuits=functools.partial(_seen, breakers, levers), levers=levers
+        name="fetcher",
+        bus=bus,
+        parts=parts,
+        circuits=functools.partial(_seen, breakers, canaries, levers),
+        levers=levers,
     )
 
 
@@ -111,13 +122,13 @@ def _set(asker: Asker, source: Source, control: Control) -> None:
     SOURCE_PAUSED.set(told.paused, source=source)
 
 
-def _seen(breakers: Sequence[Breaker], levers: Levers) -> list[CircuitSeen]:
+def _seen(breakers: Sequence[Breaker], canaries: Mapping[Source, Canary], levers: Levers) -> list[CircuitSeen]:
     seen = []
     for each in breakers:
         source = Source(each.source)
         told = levers.control.of(source)
         state = CircuitState(told.breaker or each.state)
-        seen.append(CircuitSeen(source=source, state=state, paused=told.paused))
+        seen.append(CircuitSeen(source=source, state=state, paused=told.paused, canary=canaries[source].outcome))
     return seen
 
 

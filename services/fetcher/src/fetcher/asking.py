@@ -15,7 +15,7 @@ from fetcher.domain.fair import Flow
 from fetcher.domain.retries import RetryBudget
 from fetcher.guard import REFUSED, Guard, refusal
 from fetcher.lane import Lane, Ticket
-from servicekit.telemetry.measures import RETRIES
+from servicekit.telemetry.measures import RETRIES, SOURCE_RULES
 
 NO_BUDGET: Final = "retry.budget"
 """What a page ends with that was to be asked a second time when all extra requests were spent."""
@@ -88,30 +88,46 @@ class Asker:
                 self.retries.answered()
                 wish.tally.helped += attempt > 1
                 return answer
-            self.counted[f"failed.{failure.code}"] += 1
-            if failure.refused:
-                await self.lane.rate.refused(failure.pause)
-                self.limited()
+            await self._learn(failure)
             if not failure.again:
                 raise failure
             pause = back_off(attempt, chance=self._chance())
             if attempt == TRIES or not self._may_ask_again(wish, pause):
                 break
-            self.counted[f"again.{failure.code}"] += 1
+            self.note(f"again.{failure.code}")
             RETRIES.add(source=self.guard.source)
             await asyncio.sleep(pause.total_seconds())
         wish.tally.exhausted[failure.code] += 1
         raise failure
 
+    async def once(self, wish: Wish[R]) -> R:
+        """The answer to one request that is never made again; AttemptFailed when it brought none."""
+        try:
+            return await self._attempt(wish)
+        except AttemptFailed as failed:
+            await self._learn(failed)
+            raise
+
+    def note(self, rule: str, times: int = 1) -> None:
+        """A rule for a source's misbehaviour had something to do."""
+        self.counted[rule] += times
+        SOURCE_RULES.add(times, source=self.guard.source, rule=rule)
+
+    async def _learn(self, failure: AttemptFailed) -> None:
+        self.note(f"failed.{failure.code}")
+        if failure.refused:
+            await self.lane.rate.refused(failure.pause)
+            self.limited()
+
     def _pay(self, wish: Wish[R]) -> None:
         """A second try costs the budget from its first request on."""
         if not self._trusted(wish):
-            self.counted["given_up.breaker"] += 1
+            self.note("given_up.breaker")
             raise self.guard.refusal()
         if not self.retries.spend():
-            self.counted["given_up.budget"] += 1
+            self.note("given_up.budget")
             raise AttemptFailed(NO_BUDGET, again=False)
-        self.counted["again.claim"] += 1
+        self.note("again.claim")
 
     def _trusted(self, wish: Wish[R]) -> bool:
         return self.guard.closed and not self.guard.refuses(wish.part)
@@ -135,11 +151,11 @@ class Asker:
         """Only a trusted source, only in time, only from the budget; that comes last, since it spends."""
         left = wish.clock.end(wish.modalidade)[0] - wish.clock.now()
         if max(pause, self.lane.rate.silence()) >= left:
-            self.counted["given_up.no_time"] += 1
+            self.note("given_up.no_time")
         elif not self._trusted(wish):
-            self.counted["given_up.breaker"] += 1
+            self.note("given_up.breaker")
         elif not self.retries.spend():
-            self.counted["given_up.budget"] += 1
+            self.note("given_up.budget")
         else:
             return True
         return False

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -117,6 +117,11 @@ class Engine:
         """How often each named rule for a source's misbehaviour had something to do, since this process began."""
         return self._asker.counted
 
+    def notice(self, noticed: Mapping[str, int]) -> None:
+        """What reading one range had to put up with."""
+        for rule, times in noticed.items():
+            self._asker.note(rule, times)
+
     @property
     def probes(self) -> int:
         """Requests that only learned how a sick source was; no rule counts them as retries."""
@@ -208,8 +213,8 @@ class Engine:
             self._raise(self._drift.whole(place, records=records, days=days))
 
     def _raise(self, drifts: Sequence[Drift]) -> None:
-        self.counted.update(f"drift.{drift.kind}" for drift in drifts)
         for drift in drifts:
+            self._asker.note(f"drift.{drift.kind}")
             self.alarm(drift)
 
 
@@ -280,7 +285,7 @@ class _RangeFetch:
 
     def _ended(self, scope: ClockScope) -> RangeEnded:
         outcome = self._walk.outcome(cut=scope.cut)
-        self._engine.counted.update(self._walk.noticed)
+        self._engine.notice(self._walk.noticed)
         if outcome.status is SliceStatus.COMPLETE:
             self._engine.read_whole(self._run, self._range, records=self._walk.records + self._walk.skipped)
         national = self._run.claim.source.national

@@ -1,5 +1,7 @@
 """What the fetcher reads from its environment."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from servicekit.settings import ServiceSettings
@@ -18,6 +20,10 @@ class FetcherSettings(ServiceSettings):
     """While Redis is away or not used, a source's rate is shared out among so many; each takes its part."""
     fetcher_items_timeout: float = Field(5, gt=0, le=60, validation_alias="FETCHER_ITEMS_TIMEOUT")
     """Seconds for the items, or the documents, of one bid, from its first request (D01)."""
+    ingest: Literal["on", "off"] = Field("off", validation_alias="FAROL_INGEST")
+    """Whether Farol asks the sources of itself, without a search."""
+    canary: Literal["", "on", "off"] = Field("", validation_alias="FAROL_CANARY")
+    """Whether each source is asked a known question every 15 min; empty: as FAROL_INGEST."""
     redis_url: str = Field("", validation_alias="REDIS_URL")
     """Empty: every process keeps rates and circuits by itself."""
     breaker_slow_call_rule: bool = Field(default=True, validation_alias="BREAKER_SLOW_CALL_RULE")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 
-from contracts.ops import BreakerChanged, Heartbeat
+from contracts.ops import BreakerChanged, Heartbeat, SourceDrifted
 from contracts.search import Completed
 from contracts.sources import SourceSeen
 from contracts.subjects import (
@@ -15,6 +15,7 @@ from contracts.subjects import (
     GATEWAY_USAGE,
     HEARTBEAT,
     KEY_REVOKED,
+    SOURCE_DRIFTED,
     SOURCE_SEEN,
     Outgoing,
     fact_topic,
@@ -84,6 +85,7 @@ def build(settings: GatewaySettings | None = None) -> Service:
 
     bus.listen(HEARTBEAT, beat)
     bus.listen(ALERT, watcher.heard)
+    bus.listen(SOURCE_DRIFTED, partial(_drifted, board))
     shared = SharedAnswers(
         settings.redis_url,
         rules=Rules(most=settings.most_refreshes, lasts=timedelta(seconds=settings.refresh_timeout)),
@@ -174,6 +176,10 @@ async def _kept(circuits: SqlCircuits, change: BreakerChanged, _: Delivery) -> A
 
 async def _seen(seen: Seen, told: SourceSeen) -> None:
     seen.hear(told)
+
+
+async def _drifted(board: Board, drift: SourceDrifted) -> None:
+    board.hear_drift(drift)
 
 
 async def _source_changed(memory: StoredAnswers, change: BreakerChanged) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.ops import CircuitSeen, CircuitState, Heartbeat, JobSeen, QueueSeen
+from contracts.ops import CircuitSeen, CircuitState, Heartbeat, JobSeen, QueueSeen, SourceDrifted
 from contracts.state import Status
 from contracts.subjects import CONSUMERS, SERVICES
 from contracts.values import Source
@@ -123,6 +123,19 @@ class TestWatching:
         world.of(service).alive = False
         assert world.until(Rule.WORKER_SILENT) <= VISIBLE_WITHIN
         assert score_of(world.board, world.now, connected=True).components["workers"] == 83
+
+    def test_sees_a_source_that_has_drifted_and_lets_go_of_it_after_an_hour(self, world: World) -> None:
+        drift = SourceDrifted(
+            source=Source.PCP, kind="shape", expected="readable records", specimen="BR page 1: 100% unreadable",
+            at=world.now,
+        )  # fmt: skip
+        world.board.hear_drift(drift)
+        world.board.hear_drift(drift.model_copy(update={"specimen": "older", "at": drift.at - timedelta(hours=2)}))
+        (found,) = world.board.look(world.now)
+        assert (found.rule, found.subject) == (Rule.SOURCE_DRIFTED, "pcp.shape")
+        assert "BR page 1: 100% unreadable" in found.text
+        later = world.board.look(world.now + timedelta(minutes=61))
+        assert Rule.SOURCE_DRIFTED not in {each.rule for each in later}
 
     def test_sees_one_killed_worker_among_many(self, world: World) -> None:
         world.start("fetcher")

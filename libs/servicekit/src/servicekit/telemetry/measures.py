@@ -36,11 +36,30 @@ _DECISION = Label("decision", frozenset({"accepted", "rejected", "uncertain"}))
 _REASON = Label("reason", frozenset(RejectReason) | frozenset(RelevanceSource))
 _LEVEL = Label("level", frozenset({"ledger", "memory", "database", "local"}))
 _JOB = Label(
-    "job", frozenset({"upkeep", "ingest", "ledger_age", "telling", "heartbeat", "watch", "snapshot", "levers"})
+    "job",
+    frozenset({"upkeep", "ingest", "ledger_age", "telling", "canary", "heartbeat", "watch", "snapshot", "levers"}),
 )
 _ROUTE = Label("route", frozenset(ROUTES))
 _METHOD = Label("method", frozenset({"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"}))
 _CLASS = Label("status", frozenset({"1xx", "2xx", "3xx", "4xx", "5xx"}))
+
+_FAILURES: Final = frozenset({
+    *(f"http.{status}" for status in (400, 401, 403, 404, 408, 422, 429, 500, 502, 503, 504)), "http.422.spurious",
+    "net.connect", "net.broken", "body.empty", "body.html", "body.broken", "body.hollow", "body.too_large",
+    "timeout.http", "timeout.modalidade", "timeout.uf", "timeout.source", "timeout.claim", "timeout.items",
+    "breaker.open", "source.paused", "range.not_askable", "bid.not_askable",
+})  # fmt: skip
+"""What a request may bring in place of an answer."""
+_RULE = Label(
+    "rule",
+    frozenset({
+        *(f"failed.{code}" for code in _FAILURES),
+        *(f"again.{code}" for code in _FAILURES), "again.claim",
+        "given_up.no_time", "given_up.breaker", "given_up.budget",
+        "list.read_again", "page.empty", "totals.changed", "record.repeated", "record.unreadable",
+        "drift.shape", "drift.page_size", "drift.volume", "canary.ok", "canary.failed",
+    }),
+)  # fmt: skip
 
 _QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CALLS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
@@ -113,6 +132,9 @@ STREAM_MESSAGES = Gauge("farol_stream_messages", "Messages in a stream; of DLQ: 
 PAGES_FETCHED = Counter("farol_pages_fetched_total", "Pages that a source has answered.", _SOURCE)
 RECORDS_FETCHED = Counter("farol_records_fetched_total", "Records on those pages.", _SOURCE)
 RETRIES = Counter("farol_fetch_retries_total", "Requests to a source that were made again.", _SOURCE)
+SOURCE_RULES = Counter(
+    "farol_source_rules_total", "How often a rule for a source's misbehaviour had something to do.", _SOURCE, _RULE
+)
 SOURCE_WAITING = Gauge("farol_source_waiting", "Requests that wait for their turn at a source.", _SOURCE)
 SOURCE_RATE = Gauge(
     "farol_source_rate", "Requests a second that a source is asked at present, of all processes.", _SOURCE
@@ -139,8 +161,8 @@ LOOP_LAG = Gauge("farol_loop_lag_seconds", "The longest that the event loop was 
 ALERTS = Gauge(
     "farol_watcher_firing", "1 while the in-system watcher's rule fires.",
     Label("rule", frozenset({
-        "bus_away", "queue_flooded", "worker_silent", "job_late", "source_open", "queue_backed_up", "queue_missing",
-        "stream_full", "dead_letters", "errors", "worker_unready", "searches_failing",
+        "bus_away", "queue_flooded", "worker_silent", "job_late", "source_open", "source_drifted", "queue_backed_up",
+        "queue_missing", "stream_full", "dead_letters", "errors", "worker_unready", "searches_failing",
     })),
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from contracts.ops import CircuitState, Heartbeat, QueueSeen
+from contracts.ops import CircuitState, Heartbeat, QueueSeen, SourceDrifted
 from contracts.state import Status
 from contracts.subjects import SERVICES
 
@@ -25,6 +25,9 @@ FULL: Final = 0.7
 LETTERS_WITHIN: Final = timedelta(minutes=10)
 SEARCHES_WITHIN: Final = timedelta(minutes=15)
 LEAST_SEARCHES: Final = 3
+DRIFT_WITHIN: Final = timedelta(hours=1)
+"""A drift is told once, when it begins; so long it is shown."""
+MOST_DRIFTS: Final = 100
 MARGIN: Final = timedelta(seconds=20)
 """A job is late at twice its interval; its beat is up to 15 s old."""
 REFUSING: Final = frozenset({"WORK", "PAGES", "FETCH", "SEARCH", "OBJ_ANSWERS", "OBJ_FILES"})
@@ -39,6 +42,7 @@ class Rule(StrEnum):
     WORKER_UNREADY = "worker_unready"
     JOB_LATE = "job_late"
     SOURCE_OPEN = "source_open"
+    SOURCE_DRIFTED = "source_drifted"
     QUEUE_MISSING = "queue_missing"
     QUEUE_FLOODED = "queue_flooded"
     QUEUE_BACKED_UP = "queue_backed_up"
@@ -94,6 +98,7 @@ class Board:
         self._letters: deque[tuple[datetime, int]] = deque()
         self._ended: deque[tuple[datetime, Status]] = deque(maxlen=10_000)
         self._since: dict[tuple[Rule, str], datetime] = {}
+        self._drifts: dict[tuple[str, str], SourceDrifted] = {}
         self._bus_away = False
 
     @property
@@ -130,6 +135,15 @@ class Board:
             self._letters.append((now, letters.last_sequence))
             while len(self._letters) > 1 and self._letters[1][0] <= now - LETTERS_WITHIN:
                 self._letters.popleft()
+
+    def hear_drift(self, drift: SourceDrifted) -> None:
+        """A source answers otherwise than it did; of each kind the newest counts."""
+        key = (drift.source, drift.kind)
+        if (known := self._drifts.get(key)) is None or known.at < drift.at:
+            self._drifts.pop(key, None)
+            self._drifts[key] = drift
+            while len(self._drifts) > MOST_DRIFTS:
+                del self._drifts[next(iter(self._drifts))]
 
     def hear_end(self, status: Status, *, now: datetime) -> None:
         """A search has ended."""
@@ -197,9 +211,7 @@ class Board:
             return
         yield from self._broken_by_workers(now)
         yield from self._broken_by_queues(now)
-        for source, (state, paused) in self.circuits(now).items():
-            if state is not CircuitState.CLOSED and not paused:
-                yield Rule.SOURCE_OPEN, source, f"A fonte {source} não responde: circuito {state}."
+        yield from self._broken_by_sources(now)
         for name, stream in self._streams.items():
             if name in REFUSING and stream.fill >= FULL:
                 yield Rule.STREAM_FULL, name, f"O fluxo {name} está {stream.fill:.0%} cheio."
@@ -231,6 +243,15 @@ class Board:
                 # As of its beat: of the time since, a process that was killed meanwhile says nothing.
                 if beat.at - (job.last_success or beat.started_at) > limit:
                     yield Rule.JOB_LATE, f"{beat.worker}.{job.name}", f"A tarefa {job.name} de {beat.worker} atrasou."
+
+    def _broken_by_sources(self, now: datetime) -> Iterator[tuple[Rule, str, str]]:
+        for source, (state, paused) in self.circuits(now).items():
+            if state is not CircuitState.CLOSED and not paused:
+                yield Rule.SOURCE_OPEN, source, f"A fonte {source} não responde: circuito {state}."
+        for (source, kind), drift in self._drifts.items():
+            if now - drift.at <= DRIFT_WITHIN:
+                text = f"A fonte {source} mudou ({kind}): esperado {drift.expected}, veio {drift.specimen}."
+                yield Rule.SOURCE_DRIFTED, f"{source}.{kind}", text
 
     def _broken_by_queues(self, now: datetime) -> Iterator[tuple[Rule, str, str]]:
         for queue in self.queues(now):
