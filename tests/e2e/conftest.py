@@ -21,7 +21,8 @@ from contracts.fold import SearchState
 from contracts.subjects import ANSWERS_BUCKET, COORDINATOR_REQUESTED, Stream, fact_topic
 from servicekit.bus import Bus, Stored
 
-START_WITHIN = 60.0
+START_WITHIN = 120.0
+"""Seven processes on one loaded core."""
 CLOSE_WITHIN = 120.0
 
 
@@ -76,7 +77,7 @@ class RunningFarol:
 
     def ask(self, **body: Any) -> str:
         reply = self.http.post("/v1/searches", json={"ufs": ["AC", "SE"], "sector": "alimentacao", **body})
-        assert reply.status_code == 202, reply.text
+        assert reply.status_code in {200, 202}, reply.text  # 200: the memory had the answer
         return str(reply.json()["search_id"])
 
     def state(self, search_id: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class TestReplay:
         shutil.copytree(Path(str(classifier.__file__)).parent / "catalogue", catalogue)
         file = catalogue / "alimentacao.yaml"
         rules = yaml.safe_load(file.read_text())
-        rules["rejections"] = [*rules.get("rejections", []), "genero"]
+        rules["rejections"] = [*rules.get("rejections", []), "registro precos"]
         file.write_text(yaml.safe_dump(rules, allow_unicode=True))
         accepted_now = accepted_by(catalogue, recording)
 
@@ -131,7 +131,7 @@ class TestReplay:
         gone = {row.id: row for row in answer.results if row.id not in accepted_now}
         assert gone
         assert len(gone) < len(answer.results)
-        assert all(re.search(r"\bgeneros?\b", plain(row.objeto)) for row in gone.values())
+        assert all(re.search(r"\bregistros? de precos?\b", plain(row.objeto)) for row in gone.values())
         found = compare(recording, outcome.answer)
         assert {each.where for each in found if each.kind == "left"} == set(gone)
         rest = {(each.kind, each.where) for each in found if each.kind != "left"}

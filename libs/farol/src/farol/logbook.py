@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-import nats.errors
 import orjson
 
 from contracts.classification import RejectedBid, SightedBid
@@ -150,7 +149,7 @@ async def logbook(url: str) -> AsyncIterator[Logbook]:
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 await bus.connect()
-        except (TimeoutError, OSError, nats.errors.Error) as exc:
+        except (TimeoutError, OSError, Unavailable) as exc:
             raise LogbookError("O barramento (NATS) não respondeu; informe --nats ou NATS_URL.") from exc
         yield Logbook(bus)
     except Unavailable as exc:

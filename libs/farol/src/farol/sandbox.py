@@ -5,18 +5,19 @@ A recording stands in the place of memory, sources and language model.
 
 import functools
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 from uuid import uuid4
 
 from classifier.adapters.catalogue_files import load_catalogue
+from classifier.arbiter import Bill, Why
 from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
-from classifier.handlers import Bench, judge
+from classifier.handlers import Bench, arbitrate, judge
 from classifier.settings import ClassifierSettings
 from contracts.answer import Answer
 from contracts.answer_codec import decode_answer
@@ -27,19 +28,23 @@ from contracts.classification import (
     JudgeBids,
     Judged,
     RejectedBid,
+    RejectReason,
     SightedBid,
+    UncertainBid,
 )
+from contracts.fetch import FetchItems, Item, ItemsFetched
 from contracts.fold import SearchState
 from contracts.memory import Gather
 from contracts.search import Completed, Requested
 from contracts.subjects import (
-    ARBITRATED,
     CACHE_GATHER,
     CANCELLED,
     CLASSIFIER_ARBITRATE,
     CLASSIFIER_JUDGE,
     COORDINATOR_REQUESTED,
+    FETCHER_ITEMS,
     GATHERED,
+    ITEMS_FETCHED,
     JUDGE,
     JUDGED,
     REQUESTED,
@@ -47,6 +52,7 @@ from contracts.subjects import (
     fact_topic,
 )
 from contracts.values import BidId
+from contracts.verdict import Lens, RelevanceSource
 from coordinator.adapters.log import FollowedSearch, hold
 from coordinator.domain.plan import Budgets
 from coordinator.handlers import run_search
@@ -99,12 +105,18 @@ class _Replayed:
         return found
 
     @functools.cached_property
-    def arbitrated(self) -> dict[BidId, AcceptedBid | RejectedBid]:
-        """What model or items said then."""
+    def said(self) -> dict[BidId, AcceptedBid | RejectedBid]:
+        """What the model said then."""
         upto = self.state.last_sequence
         facts = [f for s, f in self.recording.decoded() if isinstance(f, Arbitrated) and s.sequence <= upto]
-        accepted = {each.sighted.bid.id: each for fact in facts for each in fact.accepted}
-        return {each.id: each for fact in facts for each in fact.rejected} | accepted
+        accepted = {
+            each.sighted.bid.id: each
+            for fact in facts
+            for each in fact.accepted
+            if each.verdict.relevance_source is not RelevanceSource.ITEM_INSPECTION
+        }
+        rejected = {e.id: e for fact in facts for e in fact.rejected if e.reason is not RejectReason.ITEMS}
+        return rejected | accepted
 
     @functools.cached_property
     def left_out(self) -> tuple[RejectedBid, ...]:
@@ -155,6 +167,8 @@ class Sandbox:
             self._bus.handle(CACHE_GATHER, self._gather)
             self._bus.handle(CLASSIFIER_JUDGE, functools.partial(judge, bench=self._bench))
             self._bus.handle(CLASSIFIER_ARBITRATE, self._arbitrate)
+            for consumer in FETCHER_ITEMS.values():
+                self._bus.handle(consumer, self._items)
             service = Service(name="sandbox", bus=self._bus, parts=(self._feed,))
             stack.push_async_callback(service.stop)
             await service.start()
@@ -242,17 +256,39 @@ class Sandbox:
                 again = fact.model_copy(update={"search_id": search_id, "batches": batches})
                 yield GATHERED.message(again, search_id=search_id, source=source, uf=uf)
 
-    async def _arbitrate(self, command: ArbitrateBids, _delivery: Delivery) -> AsyncIterator[Outgoing]:
-        """What was said then of the same bids; nobody is asked now."""
-        said = self._replayed[command.search_id].arbitrated
-        verdicts = [said[bid.sighted.bid.id] for bid in command.bids if bid.sighted.bid.id in said]
-        fact = Arbitrated(
-            search_id=command.search_id,
-            batch=command.batch,
-            accepted=tuple(each for each in verdicts if isinstance(each, AcceptedBid)),
-            rejected=tuple(each for each in verdicts if isinstance(each, RejectedBid)),
-        )
-        yield ARBITRATED.message(fact, search_id=fact.search_id, batch=fact.batch)
+    async def _arbitrate(self, command: ArbitrateBids, delivery: Delivery) -> AsyncIterator[Outgoing]:
+        """Items are looked at anew; of the model only what it said then is known."""
+        then = _SaidThen(self._replayed[command.search_id].said)
+        async for outgoing in arbitrate(command, delivery, bench=self._bench, arbiter=then):
+            yield outgoing
+
+    async def _items(self, command: FetchItems, _delivery: Delivery) -> AsyncIterator[Outgoing]:
+        """The lists that came then; whatever was not asked then does not come now."""
+        fetched = self._replayed[command.search_id].state.items
+        for bid_id in command.bid_ids:
+            then = fetched.get(bid_id) or ItemsFetched(
+                search_id=command.search_id, bid_id=bid_id, items=None, why="not_recorded"
+            )
+            fact = then.model_copy(update={"search_id": command.search_id})
+            yield ITEMS_FETCHED.message(fact, search_id=fact.search_id, bid_id=bid_id)
+
+
+@dataclass(frozen=True)
+class _SaidThen:
+    """The model of a replay: its verdicts of then."""
+
+    verdicts: Mapping[BidId, AcceptedBid | RejectedBid]
+
+    async def decide(
+        self,
+        uncertain: UncertainBid,
+        _lens: Lens,
+        *,
+        by: datetime,  # noqa: ARG002 - the deadline of then has passed
+        items: Sequence[Item] = (),  # noqa: ARG002 - they were before the model then
+        bill: Bill | None = None,  # noqa: ARG002 - paid then
+    ) -> AcceptedBid | RejectedBid | Why:
+        return self.verdicts.get(uncertain.sighted.bid.id, Why.OPEN)
 
 
 def _kept(replayed: _Replayed, command: Gather) -> list[Judged]:

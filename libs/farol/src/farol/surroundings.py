@@ -9,17 +9,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-import nats
-import nats.errors
-import orjson
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
 from contracts.subjects import CONSUMERS, STREAMS
 from farol.doctor import Finding
-from servicekit.entry import entry
+from servicekit.asking import Ask, asking
 from servicekit.envelope import moment
-from servicekit.errors import DependencyAway
+from servicekit.errors import DependencyAway, Unavailable
 from servicekit.provision import BUCKETS
 from servicekit.sql.database import Database, Schema
 from servicekit.sql.migrating import revisions
@@ -79,22 +76,15 @@ def _tables(check: str, current: str | None, known: Sequence[str], *, running: b
 async def bus(url: str, *, now: Callable[[], datetime]) -> list[Finding]:
     """Whether every stream and consumer is there, who is at work, and whether the server's clock is ours."""
     try:
-        async with asyncio.timeout(ANSWERS_WITHIN):  # the client itself tries for minutes
-            way = entry(url, user="operator")
-            client = await nats.connect(list(way.servers), allow_reconnect=False, error_cb=_quiet, **way.options)
-    except (nats.errors.Error, OSError, TimeoutError) as exc:
-        return [Finding("barramento", "error", f"O NATS não respondeu ou recusou a entrada ({type(exc).__name__}).")]
-    try:
-        return [finding async for finding in _of_bus(client, now=now)]
-    except (nats.errors.Error, OSError, TimeoutError) as exc:
-        return [Finding("barramento", "error", f"O NATS não respondeu ({type(exc).__name__}).")]
-    finally:
-        await client.close()
+        async with asking(url, user="operator", within=timedelta(seconds=ANSWERS_WITHIN)) as ask:
+            return [finding async for finding in _of_bus(ask, now=now)]
+    except Unavailable as exc:
+        return [Finding("barramento", "error", f"O NATS não respondeu ou recusou a entrada ({exc}).")]
 
 
-async def _of_bus(client: Any, *, now: Callable[[], datetime]) -> Any:
+async def _of_bus(ask: Ask, *, now: Callable[[], datetime]) -> Any:
     names = [*(stream.name for stream in STREAMS), *(f"OBJ_{bucket}" for bucket in BUCKETS)]
-    infos = {name: await _asked(client, f"STREAM.INFO.{name}") for name in names}
+    infos = {name: await ask(f"STREAM.INFO.{name}") for name in names}
     missing = [name for name, info in infos.items() if info is None]
     if missing:
         yield Finding("streams", "error", f"Faltam no barramento: {', '.join(missing)}; rode servicekit.provision.")
@@ -103,11 +93,11 @@ async def _of_bus(client: Any, *, now: Callable[[], datetime]) -> Any:
     told = next((info["ts"] for info in infos.values() if info and "ts" in info), None)
     if told:
         yield clock("barramento", moment(told), now=now())
-    for finding in await _at_work(client):
+    for finding in await _at_work(ask):
         yield finding
 
 
-async def _at_work(client: Any) -> list[Finding]:
+async def _at_work(ask: Ask) -> list[Finding]:
     """Per service, whether someone asks for its messages."""
     idle = {each.service for each in CONSUMERS}
     gone: set[str] = set()
@@ -118,7 +108,7 @@ async def _at_work(client: Any) -> list[Finding]:
         for consumer in CONSUMERS:
             if consumer.service not in idle:
                 continue
-            info = await _asked(client, f"CONSUMER.INFO.{consumer.stream.name}.{consumer.durable}")
+            info = await ask(f"CONSUMER.INFO.{consumer.stream.name}.{consumer.durable}")
             if info is None:
                 gone.add(consumer.durable)
             elif info.get("num_waiting", 0) > 0:
@@ -162,19 +152,3 @@ async def key(url: str, secret: str | None) -> Finding:
     if reply.status_code == httpx.codes.UNAUTHORIZED:
         return Finding("chave", "error", f"{url} não reconhece a chave; veja FAROL_API_KEY ou crie outra.")
     return Finding("chave", "ok", "A chave abre.")
-
-
-async def _asked(client: Any, api: str) -> dict[str, Any] | None:
-    """What the server says; None when there is no such stream or consumer."""
-    reply = await client.request(f"$JS.API.{api}", b"", timeout=ANSWERS_WITHIN)
-    told: dict[str, Any] = orjson.loads(reply.data)
-    error = told.get("error")
-    if error is None:
-        return told
-    if error["code"] == httpx.codes.NOT_FOUND:
-        return None
-    raise nats.errors.Error(str(error.get("description")))
-
-
-async def _quiet(_error: Exception) -> None:
-    """The finding says it."""

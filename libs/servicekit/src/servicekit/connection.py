@@ -51,9 +51,12 @@ class Connection:
         )
 
     async def open(self) -> None:
-        """Connect; waits for the server for as long as it takes."""
+        """Connect; waits for the server for as long as it takes. Unavailable when it refuses."""
         if self._client is None:
-            self._client = await self.broker.connect()
+            try:
+                self._client = await self.broker.connect()
+            except nats.errors.Error as exc:
+                raise Unavailable("bus.refused", type(exc).__name__) from exc
             CONNECTED.follow(lambda: float(self.connected), service=self.service)
 
     async def close(self) -> None:

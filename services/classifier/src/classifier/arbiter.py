@@ -128,6 +128,16 @@ class _Question:
     begun: bool = False
 
 
+class Decider(Protocol):
+    """What open bids are taken to: the arbiter, or in a replay what it said then."""
+
+    async def decide(
+        self, uncertain: UncertainBid, lens: Lens, *, by: datetime, items: Sequence[Item] = (), bill: Bill | None = None
+    ) -> AcceptedBid | RejectedBid | Why:
+        """The verdict on one bid, or why there is none."""
+        ...
+
+
 class Arbiter:
     """One per process."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 from typing import TypeVar
 
-from classifier.arbiter import Arbiter, Bill
+from classifier.arbiter import Bill, Decider
 from classifier.domain.items import inspect, looked_at, ruled_by_items
 from classifier.domain.lens import OwnTermsCache
 from classifier.domain.relevance import Judge
@@ -85,7 +85,7 @@ async def arbitrate(
     _delivery: Delivery,
     *,
     bench: Bench,
-    arbiter: Arbiter | None,
+    arbiter: Decider | None,
     llm_on: Callable[[], bool] = _always,
 ) -> AsyncIterator[Outgoing]:
     """Items decide first; what they leave open a model is asked about, each bid on its own and all at once.

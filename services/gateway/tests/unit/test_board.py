@@ -191,7 +191,7 @@ class TestWatching:
 
 
 class TestCalmWeek:
-    @pytest.mark.parametrize("days", [1, pytest.param(7, marks=pytest.mark.soak)])
+    @pytest.mark.parametrize("days", [1, pytest.param(7, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
     def test_raises_nothing_though_there_are_peaks_restarts_and_single_errors(self, days: int) -> None:
         world = World(seed=days)
 
