@@ -8,13 +8,14 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, TypeAdapter
 
 from contracts.values import Source
-from fetcher.adapters.http import Reply, SourceHttp
+from fetcher.adapters import wire
+from fetcher.adapters.http import SourceHttp
 from fetcher.adapters.once import Oddities
 from fetcher.adapters.pcp_record import Processo, to_licitacao
-from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised, parsed
+from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, listed
 from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.drift import Drift
-from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
+from fetcher.domain.listing import Listing, PageAsk
 
 PROCESSOS = "/v2/licitacao/processos"
 BY_PUBLICATION = 1
@@ -23,19 +24,18 @@ RECEIVING = 1
 """`codigoStatus` of a processo that takes proposals."""
 MARGIN = timedelta(days=1)
 """Asked on each side of a range: the list's days are UTC's, ours are Brasília's."""
-OK, NO_CONTENT, BAD_REQUEST = 200, 204, 400
 
 
 class Envelope(Wire):
     """The list's answer; one report shows the totals under PNCP's names."""
 
-    result: list[Annotated[Processo | Unreadable, OrUnreadable]]
-    limit: int = Field(default=10, ge=1)
+    records: list[Annotated[Processo | Unreadable, OrUnreadable]] = Field(alias="result")
+    page_size: int = Field(default=10, alias="limit", ge=1)
     total_records: int = Field(default=0, validation_alias=AliasChoices("total", "totalRegistros"), ge=0)
     total_pages: int = Field(default=0, validation_alias=AliasChoices("pageCount", "totalPaginas"), ge=0)
 
 
-ENVELOPE = TypeAdapter(Envelope)
+ENVELOPE: TypeAdapter[wire.Envelope[Processo]] = TypeAdapter(Envelope)
 
 
 class PcpReader:
@@ -61,21 +61,6 @@ class PcpReader:
         }
         if ask.range.open_today:
             params = {"codigoStatus": RECEIVING, "pagina": ask.page}
-        return self._listing(await self._http.get(PROCESSOS, params, within=within), ask)
-
-    def _listing(self, reply: Reply, ask: PageAsk) -> Listing:
-        if reply.status == NO_CONTENT or (reply.status == BAD_REQUEST and ask.page > 1):
-            return END_OF_LIST
-        if reply.status != OK:
-            raise AttemptFailed(f"http.{reply.status}", again=False)
-        envelope = parsed(reply, ENVELOPE)
-        if not envelope.result and ask.page == 1 and envelope.total_records:
-            raise AttemptFailed("body.hollow", again=True)
-        bids, skipped = normalised(envelope.result, partial(to_licitacao, oddities=self._oddities), self._oddities)
-        return Listing(
-            bids=bids,
-            skipped=skipped,
-            total_records=envelope.total_records,
-            total_pages=envelope.total_pages,
-            page_size=envelope.limit,
-        )
+        reply = await self._http.get(PROCESSOS, params, within=within)
+        to_bid = partial(to_licitacao, oddities=self._oddities)
+        return listed(reply, ask, ENVELOPE, to_licitacao=to_bid, oddities=self._oddities)

@@ -8,13 +8,14 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from contracts.values import Source
+from fetcher.adapters import wire
 from fetcher.adapters.http import Reply, SourceHttp
 from fetcher.adapters.once import Oddities
 from fetcher.adapters.pncp_record import Contratacao, to_licitacao
-from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, normalised, parsed
+from fetcher.adapters.wire import OrUnreadable, Unreadable, Wire, listed
 from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.drift import Drift
-from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
+from fetcher.domain.listing import Listing, PageAsk
 
 PUBLICACAO = "/v1/contratacoes/publicacao"
 ATUALIZACAO = "/v1/contratacoes/atualizacao"
@@ -25,7 +26,7 @@ required (400 without it), others not."""
 PAGE_SIZE = 50
 """The most that the list gives since February 2026."""
 LONGEST_SPAN = timedelta(days=365)
-OK, NO_CONTENT, BAD_REQUEST, UNPROCESSABLE = 200, 204, 400, 422
+UNPROCESSABLE = 422
 SPURIOUS = ("Período inicial e final maior que 365 dias", "Data Inicial deve ser anterior ou igual à Data Final")
 """What a 422 says now and then of a perfectly valid period; asking again helps."""
 
@@ -33,12 +34,17 @@ SPURIOUS = ("Período inicial e final maior que 365 dias", "Data Inicial deve se
 class Envelope(Wire):
     """The list's answer."""
 
-    data: list[Annotated[Contratacao | Unreadable, OrUnreadable]]
+    records: list[Annotated[Contratacao | Unreadable, OrUnreadable]] = Field(alias="data")
     total_records: int = Field(default=0, alias="totalRegistros", ge=0)
     total_pages: int = Field(default=0, alias="totalPaginas", ge=0)
 
+    @property
+    def page_size(self) -> int:
+        """As asked."""
+        return PAGE_SIZE
 
-ENVELOPE = TypeAdapter(Envelope)
+
+ENVELOPE: TypeAdapter[wire.Envelope[Contratacao]] = TypeAdapter(Envelope)
 
 
 class Refusal(Wire):
@@ -74,28 +80,11 @@ class PncpReader:
             "tamanhoPagina": PAGE_SIZE,
         }
         path = PROPOSTA if ask.range.open_today else ATUALIZACAO if ask.range.updated else PUBLICACAO
-        return self._listing(await self._http.get(path, params, within=within), ask)
-
-    def _listing(self, reply: Reply, ask: PageAsk) -> Listing:
-        if reply.status == NO_CONTENT or (reply.status == BAD_REQUEST and ask.page > 1):
-            return END_OF_LIST
+        reply = await self._http.get(path, params, within=within)
         if reply.status == UNPROCESSABLE and _message(reply).startswith(SPURIOUS):
             raise AttemptFailed("http.422.spurious", again=True)
-        if reply.status != OK:
-            raise AttemptFailed(f"http.{reply.status}", again=False)
-        envelope = parsed(reply, ENVELOPE)
-        if not envelope.data and ask.page == 1 and envelope.total_records:
-            raise AttemptFailed("body.hollow", again=True)
-        bids, skipped = normalised(
-            envelope.data, partial(to_licitacao, asked_uf=ask.uf, oddities=self._oddities), self._oddities
-        )
-        return Listing(
-            bids=bids,
-            skipped=skipped,
-            total_records=envelope.total_records,
-            total_pages=envelope.total_pages,
-            page_size=PAGE_SIZE,
-        )
+        to_bid = partial(to_licitacao, asked_uf=ask.uf, oddities=self._oddities)
+        return listed(reply, ask, ENVELOPE, to_licitacao=to_bid, oddities=self._oddities)
 
 
 def _message(reply: Reply) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -21,11 +21,15 @@ from fetcher.adapters.http import Reply
 from fetcher.adapters.once import Oddities
 from fetcher.domain.attempts import AttemptFailed
 from fetcher.domain.leafing import Leaf
+from fetcher.domain.listing import END_OF_LIST, Listing, PageAsk
 from fetcher.domain.text import moment
 
 R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+OK, NO_CONTENT, BAD_REQUEST = 200, 204, 400
 
 
 def _moment(text: object, *, naive_is_utc: bool) -> datetime:
@@ -101,6 +105,52 @@ def normalised(
             skipped += 1
             oddities.unreadable(unreadable.field, unreadable.kind)
     return tuple(bids), skipped
+
+
+class Envelope(Protocol[R_co]):
+    """A list's answer, whatever its source calls the fields."""
+
+    @property
+    def records(self) -> Sequence[R_co | Unreadable]:
+        """Of this page."""
+
+    @property
+    def total_records(self) -> int:
+        """Of the whole list."""
+
+    @property
+    def total_pages(self) -> int:
+        """Of the whole list."""
+
+    @property
+    def page_size(self) -> int:
+        """Records of a full page."""
+
+
+def listed(
+    reply: Reply,
+    ask: PageAsk,
+    shape: TypeAdapter[Envelope[R]],
+    *,
+    to_licitacao: Callable[[R], Licitacao],
+    oddities: Oddities,
+) -> Listing:
+    """A page of a list: 204, and 400 past the last page, are its end; AttemptFailed for whatever else is no page."""
+    if reply.status == NO_CONTENT or (reply.status == BAD_REQUEST and ask.page > 1):
+        return END_OF_LIST
+    if reply.status != OK:
+        raise AttemptFailed(f"http.{reply.status}", again=False)
+    envelope = parsed(reply, shape)
+    if not envelope.records and ask.page == 1 and envelope.total_records:
+        raise AttemptFailed("body.hollow", again=True)
+    bids, skipped = normalised(envelope.records, to_licitacao, oddities)
+    return Listing(
+        bids=bids,
+        skipped=skipped,
+        total_records=envelope.total_records,
+        total_pages=envelope.total_pages,
+        page_size=envelope.page_size,
+    )
 
 
 def leaf_of(
