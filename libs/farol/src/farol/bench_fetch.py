@@ -13,6 +13,7 @@ from typing import Any, Final
 import httpx
 
 from contracts.places import UF, UFS
+from farol.bench_limiters import LIMITERS, Limited, limited
 from farol.bench_rate import MODALIDADES, RATES, TODAY, First, Played, Used, first_result, simulator, used_share, warm
 from farol.board import TERMINAL_EVENTS
 from farol.client import FarolClient
@@ -78,6 +79,9 @@ async def measure(*, runs: int, rates: Sequence[float] = RATES) -> AsyncIterator
         yield at_most("first result, round trips", [each.round_trips for each in first], 2.2)
         together = [await _together(played) for _ in range(runs)]
         yield at_most("requests of 100 searches / of one", together, 1.0, each=True)
+    shared: list[Limited] = [await limited() for _ in range(runs)]
+    yield at_most(f"{LIMITERS} limiters, fullest second / rate", [each.fullest_second for each in shared], 1, each=True)
+    yield at_least(f"{LIMITERS} limiters, share of the rate used", [each.used_share for each in shared], 0.9)
     async with simulator(scale=SCALE) as played:
         syncs = [await _synced_twice(played) for _ in range(runs)]
     yield at_least("requests of the first sync", [float(first_sync) for first_sync, _ in syncs], LEAST_PAGES)

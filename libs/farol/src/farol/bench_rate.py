@@ -119,7 +119,7 @@ async def used_share(played: Played, *, rate: float, link: RedisLink | None = No
         used_share=round((len(hits) - 1) / seconds / rate, 4),
         requests_per_page=round(len(hits) / needed, 4),
         refused=sum(hit["status"] == 429 for hit in hits),  # noqa: PLR2004 - Too Many Requests
-        most_in_a_second=_most_in_a_second(arrivals),
+        most_in_a_second=most_in_a_second(arrivals),
         complete=all(end.status is SliceStatus.COMPLETE for end in ends),
     )
 
@@ -190,5 +190,6 @@ def _run(engine: Engine, uf: UF, *, days: int) -> Any:
     return engine.begin(claim, fetch_id=1, ranges=claim.ranges, claim_ranges=len(claim.ranges))
 
 
-def _most_in_a_second(arrivals: Sequence[float]) -> int:
+def most_in_a_second(arrivals: Sequence[float]) -> int:
+    """The most moments, in order, that lie in any one sliding second."""
     return max(sum(1 for other in arrivals[at:] if other - first < 1.0) for at, first in enumerate(arrivals))
