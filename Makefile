@@ -53,6 +53,7 @@ soak: .venv/.dev system ## the full counts of the long proofs
 bench: .venv/.run ## measure
 	$(BIN)/farol bench
 	$(BIN)/farol bench fetch
+	$(BIN)/farol bench memory
 	$(BIN)/python -m classifier.bench
 
 schemas: .venv/.dev ## write what is generated: JSON schemas, AsyncAPI, OpenAPI, the permissions of the bus

@@ -1,6 +1,6 @@
 """How a stored answer is told to whoever asks now."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contracts.base import Value
 from contracts.coverage import operational_state, reliability
@@ -33,7 +33,7 @@ def shown(stored: StoredAnswer, *, now: datetime) -> Shown:
     coverage = _cached(stored.coverage, stale=stale)
     status = Status.DEGRADED if stale else stored.status
     old = hours(now - stored.finished_at)
-    reason = f"Resposta guardada {_ago(old)}, com cobertura de {coverage.coverage_pct}%."
+    reason = f"Resposta guardada {_ago(now - stored.finished_at)}, com cobertura de {coverage.coverage_pct}%."
     return Shown(
         status=status,
         degraded=Degradation(reason=reason, sources_failed=stored.sources_failed, cache_age_hours=old)
@@ -45,8 +45,9 @@ def shown(stored: StoredAnswer, *, now: datetime) -> Shown:
     )
 
 
-def _ago(old: float) -> str:
-    return f"há {old:.1f} h".replace(".", ",") if old >= 1 else f"há {round(old * 60)} min"
+def _ago(age: timedelta) -> str:
+    minutes = max(0, round(age.total_seconds() / 60))
+    return f"há {minutes} min" if minutes < 60 else f"há {hours(age):.1f} h".replace(".", ",")  # noqa: PLR2004 - an hour
 
 
 def _cached(coverage: Coverage, *, stale: bool) -> Coverage:

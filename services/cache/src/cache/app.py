@@ -58,6 +58,7 @@ from servicekit.logs import log
 from servicekit.service import Service
 from servicekit.shared.answers import Rules, SharedAnswers
 from servicekit.sql.database import Database
+from servicekit.sql.faults import SchemaMismatch
 from servicekit.telemetry.measures import LEDGER_AGE
 
 UPKEEP = timedelta(hours=1)
@@ -168,10 +169,20 @@ def _answers(
 
 def _checks(settings: CacheSettings, database: Database) -> dict[str, Any]:
     room = {"disk": disk(settings.data_dir)}
+    needed = {"schema": partial(_shape, database)}
     # Of SQLite a full disk is the end; PostgreSQL has its own.
-    return {"helpful": {"sql": database.check, **room}} if settings.database_url else {
-        "needed": room, "helpful": {"sql": database.check}
-    }  # fmt: skip
+    helpful = {"sql": database.check}
+    return (
+        {"needed": needed, "helpful": helpful | room}
+        if settings.database_url
+        else {"needed": needed | room, "helpful": helpful}
+    )
+
+
+async def _shape(database: Database) -> None:
+    """Tables of another shape than this program's do not pass by waiting: it must not be given work."""
+    if isinstance(fault := database.fault, SchemaMismatch):
+        raise fault
 
 
 def _upkeep(settings: CacheSettings, database: Database) -> Every:

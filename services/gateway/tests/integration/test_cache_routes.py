@@ -16,8 +16,11 @@ from contracts.answers import (
     ForgetReply,
     LevelState,
 )
+from contracts.ops import CircuitState
+from contracts.sources import SourceSeen
 from contracts.stored import Age, Level
-from contracts.subjects import CACHE_ENTRIES, CACHE_STATE, FORGET
+from contracts.subjects import CACHE_ENTRIES, CACHE_STATE, FORGET, SOURCE_SEEN
+from contracts.values import Source
 from servicekit.bus import Bus
 
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
@@ -74,6 +77,25 @@ class TestCacheRoutes:
             metrics = (await gateway.client.get("/v1/admin/cache/metrics")).json()
             assert (metrics["hit_rate_24h"], metrics["miss_rate_24h"], metrics["stale_served_24h"]) == (0.8, 0.2, 2)
             assert metrics["degraded_keys"] == [KEY]
+
+    async def test_tell_whether_breaker_and_limiter_are_shared(self, built: Any, until: Any) -> None:
+        """B06, also when the memory itself does not answer."""
+        seen = SourceSeen(
+            source=Source.PNCP, worker="f1", at=datetime.now(UTC), rate_configured=10, rate=7.5, shared=False,
+            state=CircuitState.HALF_OPEN, waiting=3,
+        )  # fmt: skip
+        async with built() as gateway:
+
+            async def told() -> Any:
+                await gateway.bus.ring(SOURCE_SEEN.message(seen, source=Source.PNCP))
+                health = (await gateway.client.get("/v1/health/cache")).json()
+                by_source = {each["source"]: each for each in health["sources"]}
+                return by_source if by_source["pncp"]["processes"] else None
+
+            sources = await until(told)
+            pncp = sources["pncp"]
+            assert (pncp["state"], pncp["shared"], pncp["rate"], pncp["waiting"]) == ("half_open", False, 7.5, 3)
+            assert (sources["pcp"]["state"], sources["pcp"]["processes"]) == (None, 0)
 
     async def test_say_so_when_nobody_answers(self, built: Any) -> None:
         async with built() as gateway:

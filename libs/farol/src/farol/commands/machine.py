@@ -82,17 +82,20 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 def bench(
     what: Annotated[
-        str, typer.Argument(help="search: buscas inteiras; fetch: como as fontes são consultadas.")
+        str,
+        typer.Argument(
+            help="search: buscas inteiras; fetch: como as fontes são consultadas; memory: respostas guardadas."
+        ),
     ] = "search",
     processes: Annotated[bool, typer.Option("--processes", help="Um processo por serviço.")] = False,
-    runs: Annotated[int, typer.Option(min=1, max=100, help="De fetch: rodadas de cada medida.")] = 5,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="De fetch e memory: rodadas de cada medida.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Mede esta máquina com os dados gravados, sem internet. Com fetch, saída 1 se uma meta não foi atingida."""
-    if what not in {"search", "fetch"}:
-        raise typer.BadParameter("use search ou fetch", param_hint="WHAT")
-    if what == "fetch":
-        raise typer.Exit(run(_bench_fetch(runs=runs, as_json=as_json)))
+    """Mede esta máquina com os dados gravados, sem internet. Com fetch ou memory, saída 1 se uma meta falhou."""
+    if what not in {"search", "fetch", "memory"}:
+        raise typer.BadParameter("use search, fetch ou memory", param_hint="WHAT")
+    if what != "search":
+        raise typer.Exit(run(_bench_figures(what, runs=runs, as_json=as_json)))
     from farol.bench import measure  # noqa: PLC0415 - see farol.cli
 
     terminal = sys.stdout
@@ -112,11 +115,12 @@ def bench(
     raise typer.Exit(run(go()))
 
 
-async def _bench_fetch(*, runs: int, as_json: bool) -> int:
-    from farol.bench_fetch import measure  # noqa: PLC0415 - see farol.cli
+async def _bench_figures(what: str, *, runs: int, as_json: bool) -> int:
+    from farol import bench_fetch, bench_memory  # noqa: PLC0415 - see farol.cli
 
     terminal, reached = sys.stdout, True
-    async for figure in measure(runs=runs):
+    figures = bench_fetch.measure(runs=runs) if what == "fetch" else bench_memory.measure(today=today(), runs=runs)
+    async for figure in figures:
         reached &= figure.reached
         if as_json:
             say(orjson.dumps(figure.fields).decode(), terminal)

@@ -95,7 +95,7 @@ async def circuits(desk: AtDesk) -> Circuits:
     now = desk.clock()
     changes = await _history(desk).since(now - A_DAY, limit=MOST)
     lately = days(reversed(changes), now=now)
-    current = tuple(_current(source, desk.seen, now) for source in Source)
+    current = tuple(current_of(source, desk.seen, now) for source in Source)
     return Circuits(
         current=current,
         last_24h=tuple(
@@ -127,7 +127,8 @@ def _history(desk: Desk) -> CircuitHistory:
     return desk.circuits
 
 
-def _current(source: Source, seen: Seen, now: datetime) -> Current:
+def current_of(source: Source, seen: Seen, now: datetime) -> Current:
+    """One source as the processes that ask it tell: breaker and limiter, the worst word of each counting."""
     told = seen.of(source, now=now)
     counted: Counter[str] = Counter()
     for each in told:

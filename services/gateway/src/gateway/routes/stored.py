@@ -18,8 +18,10 @@ from contracts.answers import (
     LevelState,
 )
 from contracts.subjects import CACHE_ENTRIES, CACHE_STATE, FORGET, Topic
+from contracts.values import Source
 from contracts.when import UtcDatetime
 from gateway.domain.problem import Problem
+from gateway.routes.circuits import Current, current_of
 from gateway.routes.describing import problems
 from gateway.routes.ports import AtDesk, Desk
 from servicekit.errors import Unavailable
@@ -50,6 +52,8 @@ class CacheHealth(BaseModel):
     avg_fail_streak: float = 0.0
     refreshing: int = 0
     """Answers that are made anew now."""
+    sources: tuple[Current, ...] = ()
+    """Breaker and limiter of each source, and whether all processes share them (B06)."""
 
 
 class CacheMetrics(BaseModel):
@@ -81,10 +85,11 @@ class Dropped(BaseModel):
 @health.get("/cache", summary="Saúde da memória de respostas")
 async def cache_health(desk: AtDesk) -> CacheHealth:
     """Always 200: it says what is wrong in its body."""
+    sources = tuple(current_of(source, desk.seen, desk.clock()) for source in Source)
     try:
         state: CacheReply = await _ask(desk, CACHE_STATE, CacheQuery())
     except Unavailable:
-        return CacheHealth(status="unavailable")
+        return CacheHealth(status="unavailable", sources=sources)
     whole = all(each.available and not each.behind for each in state.levels) and state.redis != "unavailable"
     return CacheHealth(
         status="healthy" if whole else "degraded",
@@ -96,6 +101,7 @@ async def cache_health(desk: AtDesk) -> CacheHealth:
         degraded_keys_count=state.degraded_keys_count,
         avg_fail_streak=state.avg_fail_streak,
         refreshing=state.refreshing,
+        sources=sources,
     )
 
 
