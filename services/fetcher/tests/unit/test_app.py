@@ -7,6 +7,7 @@ from contracts.values import Source
 from fetcher.app import build, limits_of
 from fetcher.settings import FetcherSettings
 from servicekit.chain import TimeoutChain
+from servicekit.every import Every
 
 
 class TestLimitsOf:
@@ -52,3 +53,13 @@ class TestBuild:
         service = build(FetcherSettings())
         assert service.name == "fetcher"
         assert not service.bus.connected
+
+    @pytest.mark.parametrize(
+        ("ingest", "canary", "sings"),
+        [("off", "", False), ("on", "", True), ("off", "on", True), ("on", "off", False)],
+    )
+    async def test_has_a_canary_where_it_asks_of_itself_or_is_told_to(
+        self, ingest: str, canary: str, sings: bool
+    ) -> None:
+        service = build(FetcherSettings.model_validate({"FAROL_INGEST": ingest, "FAROL_CANARY": canary}))
+        assert ("canary" in {part.name for part in service.parts if isinstance(part, Every)}) is sings
