@@ -186,6 +186,7 @@ def _completed(before: SearchState, _: int, fact: Completed) -> tuple[Event, ...
         "coverage": fact.coverage.model_dump(mode="json"),
         "operational_state": fact.operational_state,
         "reliability": fact.reliability,
+        "llm_pending": fact.llm_pending,
         "total": fact.total,
         "revision": fact.revision,
         "results": [row.model_dump(mode="json") for row in fact.first_rows],

@@ -459,6 +459,7 @@ def _completed(requested: Requested, script: Script, state: SearchState) -> Comp
         coverage=coverage,
         operational_state=operational,
         reliability=0 if script.ending == "outage" else 86,
+        llm_pending=3 if script.ending == "degraded" else 0,
         first_rows=rows[:2],
         total=len(rows),
         at=requested.created_at + timedelta(seconds=9),

@@ -824,6 +824,9 @@ class TestEnding:
         assert states == {"BA": "complete", "MG": "partial", "RJ": "failed", "SP": "cached"}
         expect(page.locator("#coverage-words")).to_have_attribute("data-tone", "red")
         expect(page.locator("#report")).to_contain_text("Não foi possível gerar a planilha agora.")
+        expect(page.locator("#by-rules")).to_have_text("3 casos duvidosos foram decididos apenas por regras.")
+        page.reload()
+        expect(page.locator("#by-rules")).to_have_text("3 casos duvidosos foram decididos apenas por regras.")
         assert SOURCES_NAMED.search(page.content()) is None
 
     def test_an_outage_is_red_and_never_an_empty_result(self, visitor, script):
@@ -854,6 +857,7 @@ class TestEnding:
         visitor.ask_and_finish()
 
         expect(visitor.page.locator("#empty")).to_contain_text("Nenhuma licitação corresponde a esta busca")
+        expect(visitor.page.locator("#by-rules")).to_be_hidden()
         expect(visitor.page.locator(".banner")).to_have_attribute("data-tone", "operational")
 
     @desktop_only

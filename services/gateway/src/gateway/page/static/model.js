@@ -12,7 +12,7 @@ export function fresh(id, query = null) {
   return {
     id, query, ufs, status: "accepted", progress: 0, message: "Preparando a busca…", coverage: null, rows: new Map(),
     total: 0, matched: null, filters: [], cursor: null, ranked: false, sort: query?.sort ?? "relevance", all: null, refreshable: null, live: false, operational: null, reliability: null, reason: null,
-    cacheAgeHours: null, failedSources: false, note: null, counts: null, llm: "none", excel: "none", excelNote: null,
+    cacheAgeHours: null, failedSources: false, note: null, counts: null, byRules: 0, llm: "none", excel: "none", excelNote: null,
     summary: null, connected: true, settled: false, loading: 0,
   };
 }
@@ -23,6 +23,7 @@ export function takeState(model, view) {
   model.progress = Math.max(model.progress, isOver(model) ? 100 : view.progress);
   model.note = view.message;
   model.counts = view.counts;
+  model.byRules = view.llm_pending;
   model.reliability = view.reliability;
   model.operational = view.operational_state;
   model.reason = view.degraded?.reason ?? null;
@@ -87,7 +88,7 @@ function takeUf(model, data) {
 function takeEnd(model, data) {
   Object.assign(model, {
     status: data.status, progress: 100, reason: data.reason, cacheAgeHours: data.cache_age_hours, note: data.message,
-    counts: data.counts, operational: data.operational_state, reliability: data.reliability, total: data.total,
+    counts: data.counts, byRules: data.llm_pending ?? 0, operational: data.operational_state, reliability: data.reliability, total: data.total,
     failedSources: data.sources_failed.length > 0, llm: "processing", excel: "processing",
   });
   if (data.status === "empty_failure") Object.assign(model, { llm: "none", excel: "none" });

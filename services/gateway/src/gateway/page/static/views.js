@@ -67,6 +67,8 @@ export function drawCoverage(model) {
   const at = coverage.oldest_fetched_at;
   say($("#freshness"), at ? ago(at) : "—");
   say($("#reliability"), isOver(model) && model.reliability !== null ? `${model.reliability} de 100` : "—");
+  $("#by-rules").hidden = !(isOver(model) && model.byRules);
+  say($("#by-rules"), `${plural(model.byRules, "caso duvidoso foi decidido", "casos duvidosos foram decididos")} apenas por regras.`);
 }
 
 /** How the search ended, in words and in one of the four operational states (amber at best when degraded). */
