@@ -118,12 +118,14 @@ class ArbitrateBids(Message):
 
 
 class Arbitrated(Message):
-    """Fact: what became of uncertain bids. A bid that is in neither list stays uncertain until the rules settle it."""
+    """Fact: what became of uncertain bids. One neither accepted nor rejected stays so until the rules settle it."""
 
     search_id: SearchId
     batch: str
     accepted: tuple[AcceptedBid, ...] = ()
     rejected: tuple[RejectedBid, ...] = ()
+    left_open: tuple[UncertainBid, ...] = ()
+    """Bids that their items do not decide, with what those said in the verdict; one without items is not named."""
     llm_tokens: int = Field(default=0, ge=0)
     """What deciding them has used, ..."""
     llm_usd: Decimal = Field(default=Decimal(0), ge=0)

@@ -55,6 +55,12 @@ class _Sighting:
         return (self.seen_at, -self.sequence)
 
 
+def _keep(known: dict[BidId, _Sighting], bid_id: BidId, sighting: _Sighting) -> None:
+    held = known.get(bid_id)
+    if held is None or sighting.order > held.order:
+        known[bid_id] = sighting
+
+
 @dataclass
 class SearchState:
     """What a log says so far.
@@ -90,6 +96,7 @@ class SearchState:
     _parts: dict[str, tuple[int, set[int]]] = field(default_factory=dict)
     _sightings: dict[BidId, _Sighting] = field(default_factory=dict)
     _arbitrated: dict[BidId, AcceptedBid | RejectedBid] = field(default_factory=dict)
+    _left_open: dict[BidId, _Sighting] = field(default_factory=dict)
 
     def apply(self, sequence: int, fact: Any) -> None:
         """Take one fact in. `sequence` is its place in SEARCH."""
@@ -116,6 +123,7 @@ class SearchState:
             _parts={batch: (total, set(seen)) for batch, (total, seen) in self._parts.items()},
             _sightings=dict(self._sightings),
             _arbitrated=dict(self._arbitrated),
+            _left_open=dict(self._left_open),
             arbitrated_batches=set(self.arbitrated_batches),
             items=dict(self.items),
         )
@@ -166,11 +174,16 @@ class SearchState:
     def standings(self) -> Mapping[BidId, Standing]:
         """How each distinct bid stands: of two verdicts the newer content wins, then the lower sequence."""
         return {
-            bid_id: self._arbitrated.get(bid_id, sighting.standing)
+            bid_id: self._arbitrated.get(bid_id) or self._inspected(bid_id, sighting)
             if isinstance(sighting.standing, UncertainBid)
             else sighting.standing
             for bid_id, sighting in self._sightings.items()
         }
+
+    def _inspected(self, bid_id: BidId, sighting: _Sighting) -> Standing:
+        """The open bid as its items left it; as it was sighted where they were not, or another content's were."""
+        left = self._left_open.get(bid_id)
+        return left.standing if left is not None and left.seen_at == sighting.seen_at else sighting.standing
 
     def accepted(self) -> tuple[AcceptedBid, ...]:
         """The bids accepted so far, by id."""
@@ -365,18 +378,13 @@ class SearchState:
         self.last_judged_at_sequence = max(self.last_judged_at_sequence, sequence)
         self.catalogue_version = max(self.catalogue_version or "", fact.catalogue_version)
         for accepted in fact.accepted:
-            self._sight(accepted.sighted.bid.id, _Sighting(sequence, accepted))
+            _keep(self._sightings, accepted.sighted.bid.id, _Sighting(sequence, accepted))
         for uncertain in fact.uncertain:
-            self._sight(uncertain.sighted.bid.id, _Sighting(sequence, uncertain))
+            _keep(self._sightings, uncertain.sighted.bid.id, _Sighting(sequence, uncertain))
         for rejected in fact.rejected:
-            self._sight(rejected.id, _Sighting(sequence, rejected))
+            _keep(self._sightings, rejected.id, _Sighting(sequence, rejected))
 
-    def _sight(self, bid_id: BidId, sighting: _Sighting) -> None:
-        standing = self._sightings.get(bid_id)
-        if standing is None or sighting.order > standing.order:
-            self._sightings[bid_id] = sighting
-
-    def _take_arbitrated(self, _: int, fact: Arbitrated) -> None:
+    def _take_arbitrated(self, sequence: int, fact: Arbitrated) -> None:
         if fact.batch not in self.arbitrated_batches:
             self.llm_tokens += fact.llm_tokens
             self.llm_usd += fact.llm_usd
@@ -385,6 +393,8 @@ class SearchState:
             self._arbitrated.setdefault(accepted.sighted.bid.id, accepted)
         for rejected in fact.rejected:
             self._arbitrated.setdefault(rejected.id, rejected)
+        for left in fact.left_open:
+            _keep(self._left_open, left.sighted.bid.id, _Sighting(sequence, left))
 
     def _take_items(self, _: int, fact: ItemsFetched) -> None:
         self.items.setdefault(fact.bid_id, fact)

@@ -13,6 +13,12 @@ from contracts.search import Closed, Completed, Lease
 from contracts.state import JobStatus, OperationalState, ResponseState, Status
 from contracts.values import Source
 
+
+def left_open(number, step):
+    (uncertain,) = judged("b", uncertain=(number,)).uncertain
+    return uncertain.model_copy(update={"verdict": uncertain.verdict.model_copy(update={"trace": (step,)})})
+
+
 REQUEST = requested(UF.SP, UF.RJ, sources=(Source.PNCP,))
 LOG = (
     REQUEST,
@@ -28,7 +34,9 @@ LOG = (
         search_id=SEARCH_ID,
         batch="arb-1",
         rejected=(RejectedBid(id=bid(4).id, seen_at=NOW, reason=RejectReason.LLM),),
+        left_open=(left_open(5, "items:1/20"),),
     ),
+    Arbitrated(search_id=SEARCH_ID, batch="items-1", left_open=(left_open(4, "items:1/2"), left_open(5, "items:1/3"))),
 )
 NUMBERED = tuple(enumerate(LOG, start=10))
 
@@ -96,6 +104,14 @@ class TestSearchState:
         state = folded([(5, judged("b1", rejected=(1,))), (4, judged("b2", accepted=(1,)))])
 
         assert not isinstance(state.standings()[bid(1).id], RejectedBid)
+
+    def test_keeps_what_the_items_said_of_a_bid_that_they_leave_open(self):
+        assert [each.verdict.trace for each in folded(NUMBERED).uncertain()] == [("items:1/20",)]
+
+    def test_keeps_nothing_that_the_items_said_of_another_content(self):
+        newer = judged("pncp-SP-9", uncertain=(5,), seen_at=NOW + timedelta(minutes=1))
+        (uncertain,) = folded([*NUMBERED, (99, newer)]).uncertain()
+        assert uncertain == newer.uncertain[0]
 
     def test_ignores_what_it_does_not_know(self):
         state = folded([*NUMBERED, (98, object())])

@@ -107,9 +107,12 @@ async def arbitrate(
         verdicts += [each for each in decided if isinstance(each, AcceptedBid | RejectedBid)]
         why = Counter(str(each) for each in decided if not isinstance(each, AcceptedBid | RejectedBid))
         log.info("arbitrated", bids=len(decided), accepted=sum(isinstance(v, AcceptedBid) for v in decided), left=why)
+    named = {bid_id for bid_id, items in command.items if items}
+    named -= {each.id if isinstance(each, RejectedBid) else each.sighted.bid.id for each in verdicts}
     fact = Arbitrated(
         search_id=command.search_id, batch=command.batch,
         accepted=tuple(_only(AcceptedBid, verdicts)), rejected=tuple(_only(RejectedBid, verdicts)),
+        left_open=tuple(bid for bid in left if bid.sighted.bid.id in named),
         llm_tokens=bill.tokens, llm_usd=bill.usd,
     )  # fmt: skip
     yield ARBITRATED.message(fact, search_id=fact.search_id, batch=fact.batch)

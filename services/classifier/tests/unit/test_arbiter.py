@@ -252,6 +252,24 @@ class TestArbitrate:
         )
         assert (len(items_alone.accepted), len(items_alone.rejected)) == (1, 0)
 
+    async def test_gives_back_with_their_items_the_bids_that_nothing_decides(
+        self, make_bid: Any, now: Any, bench: Bench
+    ) -> None:
+        bids = [open_bid(make_bid, n, f"material {n}") for n in (1, 2, 3)]
+        half = (Item(numero=1, descricao="Camiseta"), Item(numero=2, descricao="Banana"))
+        named = ((bids[0].sighted.bid.id, half), (bids[1].sighted.bid.id, half[1:]), (bids[2].sighted.bid.id, ()))
+        command = self.command(bids, now).model_copy(update={"items": named})
+        fact = await self.answered(command, None, bench)
+        assert [r.id for r in fact.rejected] == [bids[1].sighted.bid.id]
+        (left,) = fact.left_open
+        assert (left.sighted, left.verdict.trace[-1]) == (bids[0].sighted, "items:1/2")
+        yes = arbiter(
+            FakeReader(Said(json.dumps({**YES, "evidencias": ["Camiseta"]}), 1, 1), LlmAway("llm.timeout")), now
+        )
+        decided = await self.answered(command, yes, bench)
+        assert [a.sighted.bid.id for a in decided.accepted] == [bids[0].sighted.bid.id]
+        assert decided.left_open == ()
+
     async def test_answers_empty_without_a_model_so_that_nobody_waits(
         self, make_bid: Any, now: Any, bench: Bench
     ) -> None:

@@ -44,9 +44,12 @@ class TestItemsRule:
         assert isinstance(rejected, RejectedBid)
         assert (rejected.reason, rejected.id) == (RejectReason.ITEMS, OPEN.sighted.bid.id)
 
-    def test_stand_in_the_trace_of_what_they_leave_open(self, judge: Judge) -> None:
+    def test_stand_in_what_they_leave_open_once_however_often_they_are_looked_at(self, judge: Judge) -> None:
         found = inspect(items("Camiseta", "Banana"), LENS, judge=judge, own=None)
-        assert looked_at(found, OPEN).verdict.trace[-2:] == ("item:camiseta", "items:1/2")
+        left = looked_at(found, OPEN)
+        assert left.verdict.trace == ("item:camiseta", "items:1/2")
+        assert left.verdict.reasons == ("1 de 2 itens inspecionados é do que se busca: “Camiseta”.",)
+        assert looked_at(found, left) == left
         assert looked_at(inspect((), LENS, judge=judge, own=None), OPEN) == OPEN
 
     def test_leave_open_what_has_no_items(self, judge: Judge) -> None:

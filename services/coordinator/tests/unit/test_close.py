@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+from contracts.classification import Arbitrated
 from contracts.fetch import SliceStatus
 from contracts.fold import SearchState
 from contracts.places import UF
@@ -88,6 +89,21 @@ class TestAnswerOf:
         assert (got.counts.accepted, got.counts.uncertain, got.llm_pending) == (3, 0, 2)
         assert got.counts.fetched == got.counts.accepted + got.counts.rejected
         assert [row.confidence_score for row in got.results] == [95, 50, 50]
+
+    def test_shows_in_what_it_settles_how_far_the_items_matched(self):
+        verdicts = judged("a", uncertain=(4,))
+        (bid,) = verdicts.uncertain
+        said = {"trace": ("items:1/2",), "reasons": ("1 de 2 itens inspecionados é do que se busca: “Camiseta”.",)}
+        looked = bid.model_copy(update={"verdict": bid.verdict.model_copy(update=said)})
+        got = answer(
+            gathered(UF.SP, batches=("a",)),
+            gathered(UF.RJ),
+            verdicts,
+            Arbitrated(search_id=SEARCH_ID, batch="items-1", left_open=(looked,)),
+        )
+
+        assert [(row.trace, row.reasons) for row in got.results] == [(said["trace"], said["reasons"])]
+        assert got.llm_pending == 1
 
     def test_keeps_what_was_found_when_cancelled(self):
         got = answer(

@@ -59,11 +59,18 @@ def inspect(items: Sequence[Item], lens: Lens, *, judge: Judge, own: OwnTerms | 
 
 
 def looked_at(inspection: Inspection, uncertain: UncertainBid) -> UncertainBid:
-    """The bid with what its items said in its trace, whoever decides on it then."""
+    """The bid with what its items said in its reasons and trace, whoever decides then; the same look adds it once."""
     if not inspection.items:
         return uncertain
+    before = uncertain.verdict
     steps = (*inspection.signals, f"items:{inspection.matching}/{inspection.items}")
-    verdict = uncertain.verdict.model_copy(update={"trace": (*uncertain.verdict.trace, *steps)})
+    said = _said(inspection)
+    verdict = before.model_copy(
+        update={
+            "trace": (*before.trace, *(step for step in steps if step not in before.trace)),
+            "reasons": before.reasons if said in before.reasons else (*before.reasons, said),
+        }
+    )
     return uncertain.model_copy(update={"verdict": verdict})
 
 
@@ -77,19 +84,23 @@ def ruled_by_items(inspection: Inspection, uncertain: UncertainBid) -> AcceptedB
         return RejectedBid(id=sighted.bid.id, seen_at=sighted.seen_at, reason=RejectReason.ITEMS, detail=detail)
     if inspection.share <= ACCEPT_ABOVE:
         return None
-    quotes = ", ".join(f"“{quote}”" for quote in inspection.quotes)
     verdict = looked_at(inspection, uncertain).verdict.model_copy(
         update={
             "relevance_source": RelevanceSource.ITEM_INSPECTION,
             "confidence": Confidence.HIGH,
             "confidence_score": ITEMS_SCORE,
             "evidence": tuple(dict.fromkeys((*uncertain.verdict.evidence, *inspection.quotes)))[:5],
-            "reasons": (
-                f"{inspection.matching} de {inspection.items} itens inspecionados são do que se busca: {quotes}.",
-            ),
+            "reasons": (_said(inspection),),
         }
     )
     return AcceptedBid(sighted=sighted, verdict=verdict)
+
+
+def _said(inspection: Inspection) -> str:
+    items = "item inspecionado" if inspection.items == 1 else "itens inspecionados"
+    match = "é" if inspection.matching == 1 else "são"
+    quotes = ", ".join(f"“{quote}”" for quote in inspection.quotes)
+    return f"{inspection.matching} de {inspection.items} {items} {match} do que se busca: {quotes}."
 
 
 def _signals(rules: SectorRules | None) -> Callable[[Item], str]:
