@@ -67,9 +67,9 @@ UNCERTAIN = (
     ),
     (
         (
-            "Contratação de empresa de engenharia, topografia, geologia, drenagem, sinalização, pavimentação, iluminação, "
-            "paisagismo, arborização, irrigação, terraplenagem, fundação, estrutura, alvenaria, cobertura, esquadrias, "
-            "vidraçaria, pintura, hidráulica, elétrica, climatização, automação, limpeza e uniformes"
+            "Contratação de empresa de engenharia, topografia, geologia, drenagem, sinalização, pavimentação, "
+            "iluminação, paisagismo, arborização, irrigação, terraplenagem, fundação, estrutura, alvenaria, cobertura, "
+            "esquadrias, vidraçaria, pintura, hidráulica, elétrica, climatização, automação, limpeza e uniformes"
         ),
         Zone.STANDARD,
         (
