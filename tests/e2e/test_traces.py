@@ -17,6 +17,7 @@ STAGES = {"validate", "prepare", "fetch", "filter", "enrich", "persist", "genera
 TOKEN = "a-token-of-the-test"
 TOLD = {"search.id", "search.sector", "search.ufs", "items_in", "items_out"}
 SERVICES = {f"farol-{name}" for name in ("gateway", "coordinator", "cache", "fetcher", "classifier", "reporter")}
+HEARD_WITHIN = 60.0
 UFS = ("AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE", "PI", "PR")
 
 
@@ -77,12 +78,16 @@ def _metrics(farol: Any) -> str:
 
 
 def _everyone_is_at_work(farol: Any) -> bool:
-    workers = farol.http.get("/v1/health/workers").json()["workers"]
-    assert {each["service"] for each in workers if each["status"] == "alive"} == {
-        name.removeprefix("farol-") for name in SERVICES
-    }
-    score = farol.http.get("/v1/health/score").json()
-    return bool(score["status"] == "healthy")
+    """Within a few beats of the services: those that started before the gateway are heard at their next."""
+    everyone = {name.removeprefix("farol-") for name in SERVICES}
+    end = time.monotonic() + HEARD_WITHIN
+    while time.monotonic() < end:
+        workers = farol.http.get("/v1/health/workers").json()["workers"]
+        alive = {each["service"] for each in workers if each["status"] == "alive"}
+        if alive == everyone and farol.http.get("/v1/health/score").json()["status"] == "healthy":
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def _counted(text: str, *, searches: int, traces: set[str]) -> None:

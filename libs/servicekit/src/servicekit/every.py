@@ -15,6 +15,8 @@ from servicekit.telemetry.measures import JOB_RUNS, JOB_SUCCESS
 AT_LEAST = timedelta(milliseconds=500)
 """Between two turns, however often it is nudged."""
 
+CANCEL_AGAIN = 1.0
+
 
 class Every:
     """Does a job at once and then at intervals, each a little off so that processes do not move in step.
@@ -31,6 +33,7 @@ class Every:
         self.last_success: datetime | None = None
         """When a turn last went well."""
         self._task: asyncio.Task[None] | None = None
+        self._leaving = False
         self._nudged = asyncio.Event()
         self._at_least = at_least.total_seconds()
 
@@ -43,14 +46,17 @@ class Every:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        if self._task is not None:
+        if self._task is None:
+            return
+        self._leaving = True
+        while not self._task.done():
+            # Again, for a library that the job calls may have swallowed the first.
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN)
 
     async def _run(self) -> None:
         failing = False
-        while True:
+        while not self._leaving:
             outcome = "failed"
             try:
                 await self._job()

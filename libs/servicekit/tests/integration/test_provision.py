@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nats.js.api import ConsumerConfig
 
-from contracts.subjects import CONSUMERS, STREAMS
+from contracts.subjects import CONSUMERS, SEARCH, STREAMS
 from servicekit.provision import BUCKETS, consumer_config, provision
 
 from .conftest import Server, StartBus, closed, new_search
@@ -46,4 +46,4 @@ class TestProvision:
             await provision(server.url)
             made = (await js.consumer_info(consumer.stream.name, consumer.durable)).config
             assert made.ack_wait == consumer.ack_wait.total_seconds()
-            assert (await js.stream_info("SEARCH")).config.max_bytes == STREAMS[0].max_bytes
+            assert (await js.stream_info("SEARCH")).config.max_bytes == SEARCH.max_bytes

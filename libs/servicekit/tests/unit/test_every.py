@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 from servicekit.errors import DependencyAway
@@ -42,3 +43,15 @@ class TestEvery:
                 seen.append(await turns.get())
                 each.nudge()
         assert seen == ["DependencyAway", "RuntimeError", "NoneType"]
+
+    async def test_is_left_though_its_job_swallows_that_it_was_cancelled(self) -> None:
+        begun = asyncio.Event()
+
+        async def job() -> None:
+            begun.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+        async with asyncio.timeout(10):
+            async with Every(RARELY, job, name="test"):
+                await begun.wait()
